@@ -1,0 +1,1 @@
+"""Boards the engine runs on: one board, one module."""

@@ -1,0 +1,1 @@
+"""Systolic matrix engines: from a small description to Verilog, golden model and bitstream."""

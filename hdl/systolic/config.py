@@ -1,0 +1,251 @@
+"""What to build: the architecture, its implementation, and the named presets.
+
+:class:`Arch` fixes every result bit and every buffer size. :class:`Impl` fixes how fast and how large
+the hardware is and never changes a result. A :class:`Config` is one of each, under a name, and knows the
+latencies that follow; gateware, cycle model and documentation all take them from here.
+"""
+
+import dataclasses
+import enum
+import functools
+
+__all__ = ["Arch", "Config", "ConfigError", "Format", "Impl", "PRESETS", "preset"]
+
+
+class ConfigError(ValueError):
+    """A parameter outside what is allowed; the message names it, its value and the range."""
+
+
+class Format(enum.Enum):
+    """Number format of weights and activations."""
+
+    INT8 = "int8"
+    BF16 = "bf16"
+
+    @property
+    def width(self):
+        """Bits of one weight or activation on the streams."""
+        return 8 if self is Format.INT8 else 16
+
+
+def _require(condition, parameter, allowed, value):
+    if not condition:
+        raise ConfigError(f"{parameter} must be {allowed}, not {value!r}")
+
+
+def _require_int(parameter, value, low, high=None, reason=""):
+    allowed = f"an integer from {low} to {high}" if high is not None else \
+              "a positive integer" if low == 1 else f"an integer of at least {low}"
+    _require(isinstance(value, int) and not isinstance(value, bool) and value >= low
+             and (high is None or value <= high), parameter, allowed + reason, value)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Arch:
+    """Shape, number format and memory sizes of a matrix unit: all that results depend on.
+
+    Parameters
+    ----------
+    rows : int
+        R, elements of an activation vector; reduction (K) elements per weight tile. 1 to 1024.
+    cols : int
+        C, elements of a result vector; output (N) elements per weight tile. 1 to 1024.
+    format : Format or str
+        Number format of weights and activations: ``"int8"`` or ``"bf16"``.
+    accumulator_depth : int
+        Entries of the accumulators, each a row of ``cols`` 32-bit sums. At least ``rows``: with fewer,
+        no product is long enough to hide the loading of the next weight tile.
+    weight_fifo_depth : int
+        Depth of the weight FIFO in tiles.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter is out of range.
+    """
+
+    rows: int
+    cols: int
+    format: Format = Format.INT8
+    accumulator_depth: int = 512
+    weight_fifo_depth: int = 4
+
+    def __post_init__(self):
+        _require_int("rows", self.rows, 1, 1024)
+        _require_int("cols", self.cols, 1, 1024)
+        formats = [format.value for format in Format]
+        if not isinstance(self.format, Format):
+            _require(self.format in formats, "format", "one of " + ", ".join(formats), self.format)
+            object.__setattr__(self, "format", Format(self.format))
+        _require_int("accumulator_depth", self.accumulator_depth, self.rows,
+                     reason=" (the number of rows)")
+        _require_int("weight_fifo_depth", self.weight_fifo_depth, 1)
+
+    @property
+    def address_width(self):
+        """Bits of an accumulator address."""
+        return (self.accumulator_depth - 1).bit_length()
+
+    @property
+    def psum_width(self):
+        """Bits of a psum inside the array.
+
+        int8: what R products of at most 2**14 need so as never to overflow. bf16: the recoded fp32
+        number of :mod:`systolic.gateware.float`, 25-bit mantissa, 8-bit exponent and two flags.
+        """
+        return 16 + (self.rows - 1).bit_length() if self.format is Format.INT8 else 35
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Impl:
+    """Pipelining and mapping: changes area, clock and latency, never a result.
+
+    Parameters
+    ----------
+    product_stages : int
+        Registers between the multiplier and the psum adder of a cell. 0 to 3.
+    psum_stages : int or None
+        L, cycles from a cell's psum input to its psum output: 1 to 4 for int8, 3 to 8 for bf16.
+        ``None`` takes the format's default, 1 and 6.
+    hop_stages : int
+        Cycles an activation takes from one column to the next. 1 to 4.
+    memory_stages : int
+        Cycles from an accumulator's address to its data; more than one adds registers behind the
+        memory. 1 to 2.
+    memory : str
+        Memory style: ``"auto"`` leaves it to synthesis, ``"block"`` and ``"distributed"`` ask for block
+        or LUT memory (attribute ``ram_style``).
+    multiplier : str
+        Multiplier mapping. ``"generic"``: a behavioural product, mapped by synthesis.
+
+    Raises
+    ------
+    ConfigError
+        If a parameter is out of range.
+    """
+
+    product_stages: int = 0
+    psum_stages: int | None = None
+    hop_stages: int = 1
+    memory_stages: int = 1
+    memory: str = "auto"
+    multiplier: str = "generic"
+
+    MEMORIES = ("auto", "block", "distributed")
+    MULTIPLIERS = ("generic",)
+
+    def __post_init__(self):
+        _require_int("product_stages", self.product_stages, 0, 3)
+        if self.psum_stages is not None:
+            _require_int("psum_stages", self.psum_stages, 1, 8)
+        _require_int("hop_stages", self.hop_stages, 1, 4)
+        _require_int("memory_stages", self.memory_stages, 1, 2)
+        _require(self.memory in self.MEMORIES, "memory",
+                 "one of " + ", ".join(self.MEMORIES), self.memory)
+        _require(self.multiplier in self.MULTIPLIERS, "multiplier",
+                 "one of " + ", ".join(self.MULTIPLIERS), self.multiplier)
+
+
+# Psum latencies that a cell of each format can have, and the one it has when nobody asks.
+_PSUM_STAGES = {Format.INT8: (1, 4, 1), Format.BF16: (3, 8, 6)}
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Config:
+    """A matrix unit to build: one :class:`Arch`, one :class:`Impl`, and what follows from them.
+
+    Raises
+    ------
+    ConfigError
+        If the implementation does not fit the architecture.
+    """
+
+    arch: Arch
+    impl: Impl = dataclasses.field(default_factory=Impl)
+    name: str = "matrix_unit"
+
+    def __post_init__(self):
+        low, high, default = _PSUM_STAGES[self.arch.format]
+        if self.impl.psum_stages is None:
+            object.__setattr__(self, "impl", dataclasses.replace(self.impl, psum_stages=default))
+        _require_int("psum_stages", self.impl.psum_stages, low, high,
+                     f" with format {self.arch.format.value}")
+        _require(isinstance(self.name, str) and self.name.isidentifier() and self.name.isascii(), "name",
+                 "a Verilog identifier", self.name)
+
+    @functools.cached_property
+    def array_latency(self):
+        """Cycles from a row's acceptance to its psums at the foot of the array, deskewed.
+
+        One for the row register, one for the cell's activation register, the product registers, L for
+        each row down and one hop for each column across.
+        """
+        return (2 + self.impl.product_stages + self.arch.rows * self.impl.psum_stages
+                + (self.arch.cols - 1) * self.impl.hop_stages)
+
+    @property
+    def adder_stages(self):
+        """Cycles the accumulators' adder takes, the write into memory included."""
+        return 1 if self.arch.format is Format.INT8 else self.impl.psum_stages
+
+    @property
+    def latency(self):
+        """Cycles from a row's acceptance to its result on the output stream: the fill.
+
+        Behind the array: the accumulators' adder, and one more through the result FIFO.
+        """
+        return self.array_latency + self.adder_stages + 1
+
+    @property
+    def turnaround(self):
+        """Cycles after which a row may accumulate onto the entry that an earlier row wrote.
+
+        A row that comes sooner waits at the input. Products of at least this many rows never do.
+        """
+        return self.impl.memory_stages + self.adder_stages
+
+    @property
+    def result_fifo_depth(self):
+        """Rows the result FIFO holds: what is in flight at one row a cycle, so that it never starves."""
+        return self.latency + 1
+
+    @property
+    def weight_latency(self):
+        """Cycles from a weight row's acceptance to the earliest cycle in which it enters the array."""
+        return 2
+
+    def describe(self):
+        """Plain-data form, as the JSON sidecar holds it."""
+        arch = dataclasses.asdict(self.arch) | {"format": self.arch.format.value}
+        return {"name": self.name, "arch": arch, "impl": dataclasses.asdict(self.impl)}
+
+
+def _config(name, rows, cols, format="int8", *, accumulator_depth=512, **impl):
+    return Config(name=name, impl=Impl(**impl), arch=Arch(
+        rows=rows, cols=cols, format=format, accumulator_depth=accumulator_depth))
+
+
+PRESETS = {config.name: config for config in [
+    _config("ice40_4x4", 4, 4, accumulator_depth=256),
+    _config("int8_8x8", 8, 8),
+    _config("int8_12x12", 12, 12),
+    _config("int8_16x16", 16, 16, accumulator_depth=1024),
+    _config("int8_32x32", 32, 32, accumulator_depth=1024),
+    _config("bf16_4x4", 4, 4, "bf16"),
+    _config("bf16_8x8", 8, 8, "bf16"),
+    _config("bf16_16x16", 16, 16, "bf16", accumulator_depth=1024),
+    _config("tpu_v1", 256, 256, accumulator_depth=4096),
+    _config("tpu_v2", 128, 128, "bf16", accumulator_depth=4096),
+]}
+
+
+def preset(name):
+    """The preset of that name.
+
+    Raises
+    ------
+    ConfigError
+        If there is none; the message lists those there are.
+    """
+    _require(name in PRESETS, "config", "one of " + ", ".join(PRESETS), name)
+    return PRESETS[name]

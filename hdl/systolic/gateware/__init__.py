@@ -1,0 +1,1 @@
+"""Amaranth components: one box of the block diagram per module."""
