@@ -47,9 +47,9 @@ class Arch:
     Parameters
     ----------
     rows : int
-        R, elements of an activation vector; reduction (K) elements per weight tile. 1 to 1024.
+        R, elements of an activation vector; reduction (K) elements per weight tile. 1 to 256.
     cols : int
-        C, elements of a result vector; output (N) elements per weight tile. 1 to 1024.
+        C, elements of a result vector; output (N) elements per weight tile. 1 to 256.
     format : Format or str
         Number format of weights and activations: ``"int8"`` or ``"bf16"``.
     accumulator_depth : int
@@ -71,8 +71,8 @@ class Arch:
     weight_fifo_depth: int = 4
 
     def __post_init__(self):
-        _require_int("rows", self.rows, 1, 1024)
-        _require_int("cols", self.cols, 1, 1024)
+        _require_int("rows", self.rows, 1, 256)
+        _require_int("cols", self.cols, 1, 256)
         formats = [format.value for format in Format]
         if not isinstance(self.format, Format):
             _require(self.format in formats, "format", "one of " + ", ".join(formats), self.format)
@@ -124,7 +124,7 @@ class Impl:
         If a parameter is out of range.
     """
 
-    product_stages: int = 0
+    product_stages: int = 1
     psum_stages: int | None = None
     hop_stages: int = 1
     memory_stages: int = 1
@@ -208,6 +208,11 @@ class Config:
     def result_fifo_depth(self):
         """Rows the result FIFO holds: what is in flight at one row a cycle, so that it never starves."""
         return self.latency + 1
+
+    @property
+    def weight_fifo_rows(self):
+        """Rows of weights the weight FIFO holds: its tiles, or three if they are fewer, which full rate takes."""
+        return max(3, self.arch.weight_fifo_depth * self.arch.rows)
 
     @property
     def weight_latency(self):

@@ -1,0 +1,111 @@
+"""The accumulators: sums over tiles, one memory a column."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, memory, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..config import Format
+from .float import FloatAdder, Psum, encode_psum
+from .mac import psum_shape
+from .shared import Shared
+from .skew import delay
+
+__all__ = ["Accumulators", "Command"]
+
+
+class Command(data.StructLayout):
+    """What to do with a row of psums.
+
+    ``address``: the entry it belongs to. ``accumulate``: add to the entry instead of overwriting it. ``last``: the
+    sum is finished, so send it on.
+    """
+
+    def __init__(self, arch):
+        super().__init__({"address": arch.address_width, "accumulate": 1, "last": 1})
+
+
+class _Lane(Shared):
+    """One column: its memory and its adder."""
+
+    def __init__(self, config):
+        self.config = config
+        self.module_name = f"{config.name}_accumulator"
+        address_width = config.arch.address_width
+        super().__init__({
+            "read_address": In(address_width), "psum": In(psum_shape(config.arch)), "accumulate": In(1),
+            "write_address": In(address_width), "write": In(1), "o": Out(32),
+        })
+
+    def build(self, platform):
+        m = Module()
+        int8 = self.config.arch.format is Format.INT8
+        shape = signed(32) if int8 else Psum
+        m.submodules.sums = sums = memory.Memory(shape=shape, depth=self.config.arch.accumulator_depth, init=[])
+        read, write = sums.read_port(), sums.write_port()
+        entry = delay(m, read.data, self.config.impl.memory_stages - 1, "entry")
+        total = Signal(shape)
+        m.d.comb += [
+            read.addr.eq(self.read_address), read.en.eq(1),
+            write.addr.eq(self.write_address), write.en.eq(self.write), write.data.eq(total),
+        ]
+        if int8:
+            m.d.comb += [total.eq(self.psum + Mux(self.accumulate, entry, 0)), self.o.eq(total)]
+        else:
+            m.d.comb += [total.eq(self._add(m, entry)), self.o.eq(encode_psum(m, total))]
+        return m
+
+    def _add(self, m, entry):
+        m.submodules.adder = adder = FloatAdder(stages=self.config.adder_stages, registered=False)
+        m.d.comb += [adder.term[name].eq(self.psum[name]) for name in ("mantissa", "exponent", "pos", "neg")]
+        with m.If(self.accumulate):
+            m.d.comb += adder.psum.eq(entry)
+        with m.Else():
+            m.d.comb += adder.psum.exponent.eq(1)
+        return adder.o
+
+
+class Accumulators(wiring.Component):
+    """Adds rows of psums to the entries they belong to, one row a cycle.
+
+    A finished row leaves on its way into memory, so results never take a memory port from the sums that follow.
+    Entries are not cleared, by reset neither: overwrite before accumulating. A row may accumulate onto an
+    entry ``turnaround`` cycles after the row that wrote it.
+
+    Members
+    -------
+    command : In(stream, always ready)
+        Command of a row, ``memory_stages`` cycles ahead of its psums.
+    psums : In(ArrayLayout(psum_shape(arch), C))
+        The row.
+    o : Out(stream, always ready)
+        Finished rows of C 32-bit sums, in the cycle of their writing: ``adder_stages`` - 1 after their psums.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        arch = config.arch
+        super().__init__({
+            "command": In(stream.Signature(Command(arch), always_ready=True)),
+            "psums": In(data.ArrayLayout(psum_shape(arch), arch.cols)),
+            "o": Out(stream.Signature(data.ArrayLayout(32, arch.cols), always_ready=True)),
+        })
+
+    def elaborate(self, platform):
+        m = Module()
+        read = self.command.payload
+        stages = self.config.impl.memory_stages
+        add, add_valid = (delay(m, read, stages, "add"),
+                          delay(m, self.command.valid, stages, "add_valid", reset_less=False))
+        stages = self.config.adder_stages - 1
+        write, write_valid = (delay(m, add, stages, "write"),
+                              delay(m, add_valid, stages, "write_valid", reset_less=False))
+        for c in range(self.config.arch.cols):
+            m.submodules[f"lane_{c}"] = lane = _Lane(self.config)
+            m.d.comb += [
+                lane.read_address.eq(read.address),
+                lane.psum.eq(self.psums[c]), lane.accumulate.eq(add.accumulate),
+                lane.write_address.eq(write.address), lane.write.eq(write_valid),
+                self.o.payload[c].eq(lane.o),
+            ]
+        m.d.comb += self.o.valid.eq(write_valid & write.last)
+        return m

@@ -1,0 +1,174 @@
+"""The grid: R rows of C cells, weight stationary, weights double-buffered.
+
+::
+
+               weights, psums                      A wave enters at the top left corner and moves one column
+                 │       │                         right every ``hop_stages`` and one row down every L cycles
+            ┌────▼────┬──▼──────┬─────────┐        (L = ``psum_stages``). Everything rides it: activations,
+    a[0] ──▶│ cell    │ cell    │ cell    │        the switch that makes the shadow weight the active one,
+    control │    0, 0 │    0, 1 │    0, 2 │        the load that fills the shadow. So each cell sees what its
+       │    ├─────────┼─────────┼─────────┤        neighbour saw, a moment later, and what is in order at the
+    a[1] ──▶│ cell    │ cell    │ cell    │        corner is in order everywhere: a tile may be loaded right
+       │    │    1, 0 │    1, 1 │    1, 2 │        behind the switch, without waiting for the wave to arrive.
+       ▼    └────┬────┴────┬────┴────┬────┘
+                 ▼         ▼         ▼  psums
+
+A tile is loaded last row first. Each row's shadow weights are what the row below loads next: row r takes the
+first R - r of the tile's weight rows and passes on all but the last, its own. Nothing in the grid is reset:
+a wave started before the reset stays ahead of all that start after it.
+"""
+
+from amaranth.hdl import Module, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from .mac import mac, operand_shape, psum_shape
+from .shared import Shared
+from .skew import delay
+
+__all__ = ["Cell", "Control", "Grid", "Row"]
+
+
+class Control(data.StructLayout):
+    """What steers a row.
+
+    ``switch``: the activation beside it is the first for the shadow weights. ``load``: the weight above it is for
+    this row or, if ``hops`` is not zero, for one that many rows below.
+    """
+
+    def __init__(self, rows):
+        super().__init__({"switch": 1, "load": 1, "hops": range(rows)})
+
+
+class Cell(Shared):
+    """One multiply-accumulate with its active and its shadow weight.
+
+    Members
+    -------
+    a, switch, load : In
+        Activation, and whether to switch and to load with it.
+    a_right, switch_right, load_right : Out
+        The same for the next column, ``hop_stages`` cycles later.
+    w : In
+        Weight to load.
+    w_below : Out
+        The shadow weight, for the row below, L cycles after it was loaded.
+    psum : In
+        Psum from above, ``product_stages`` + 1 cycles after ``a``.
+    psum_below : Out
+        ``psum + a * weight``, L cycles after ``psum``.
+    """
+
+    def __init__(self, config):
+        self.config = config
+        self.module_name = f"{config.name}_cell"
+        operand, psum = operand_shape(config.arch), psum_shape(config.arch)
+        super().__init__({
+            "a": In(operand), "switch": In(1), "load": In(1), "w": In(operand), "psum": In(psum),
+            "a_right": Out(operand), "switch_right": Out(1), "load_right": Out(1),
+            "w_below": Out(operand), "psum_below": Out(psum),
+        })
+
+    def build(self, platform):
+        m = Module()
+        impl = self.config.impl
+        m.submodules.mac = unit = mac(self.config)
+        active = Signal.like(self.w, reset_less=True)
+        shadow = Signal.like(self.w, reset_less=True)
+        with m.If(self.switch):
+            m.d.sync += active.eq(shadow)
+        with m.If(self.load):
+            m.d.sync += shadow.eq(self.w)
+
+        a = delay(m, self.a, 1, "a")
+        m.d.comb += [
+            unit.a.eq(a),
+            unit.w.eq(active),
+            unit.psum.eq(self.psum),
+            self.psum_below.eq(unit.o),
+            self.w_below.eq(delay(m, shadow, impl.psum_stages - 1, "shadow")),
+            self.a_right.eq(delay(m, a, impl.hop_stages - 1, "a_hop")),
+            self.switch_right.eq(delay(m, self.switch, impl.hop_stages, "switch")),
+            self.load_right.eq(delay(m, self.load, impl.hop_stages, "load")),
+        ]
+        return m
+
+
+class _Segment(Shared):
+    """Some rows of the grid in series: ports of all that passes through."""
+
+    def __init__(self, config, rows):
+        self.config = config
+        self.rows = rows
+        arch = config.arch
+        operand, psum = operand_shape(arch), psum_shape(arch)
+        super().__init__({
+            "a": In(data.ArrayLayout(operand, rows)),
+            "control": In(Control(arch.rows)), "control_below": Out(Control(arch.rows)),
+            "w": In(data.ArrayLayout(operand, arch.cols)), "w_below": Out(data.ArrayLayout(operand, arch.cols)),
+            "psum": In(data.ArrayLayout(psum, arch.cols)), "psum_below": Out(data.ArrayLayout(psum, arch.cols)),
+        })
+
+
+class Row(_Segment):
+    """C cells, and the control that the row below gets L cycles later."""
+
+    def __init__(self, config):
+        self.module_name = f"{config.name}_row"
+        super().__init__(config, 1)
+
+    def build(self, platform):
+        m = Module()
+        stages = self.config.impl.psum_stages
+        a, switch, load = self.a[0], self.control.switch, self.control.load
+        for c in range(self.config.arch.cols):
+            m.submodules[f"cell_{c}"] = cell = Cell(self.config)
+            m.d.comb += [
+                cell.a.eq(a), cell.switch.eq(switch), cell.load.eq(load),
+                cell.w.eq(self.w[c]), cell.psum.eq(self.psum[c]),
+                self.w_below[c].eq(cell.w_below), self.psum_below[c].eq(cell.psum_below),
+            ]
+            a, switch, load = cell.a_right, cell.switch_right, cell.load_right
+
+        below = Signal(self.control.shape())
+        m.d.comb += [
+            below.switch.eq(self.control.switch),
+            below.load.eq(self.control.load & (self.control.hops != 0)),
+            below.hops.eq(self.control.hops - 1),
+            self.control_below.eq(delay(m, below, stages, "control")),
+        ]
+        return m
+
+
+class Grid(_Segment):
+    """Rows in series, in blocks of blocks of 16: wide ports side by side in one module cost the most to elaborate.
+
+    Activations of row r are expected L * r cycles after those of row 0, weights of column c ``hop_stages`` * c after
+    those of column 0; psums leave with the columns' delay and L cycles for each row.
+    """
+
+    FANOUT = 16
+
+    def __init__(self, config, rows):
+        self.module_name = f"{config.name}_{rows}_rows"
+        super().__init__(config, rows)
+
+    def _segments(self):
+        size = 1
+        while size * self.FANOUT < self.rows:
+            size *= self.FANOUT
+        for start in range(0, self.rows, size):
+            rows = min(size, self.rows - start)
+            yield start, Row(self.config) if rows == 1 else Grid(self.config, rows)
+
+    def build(self, platform):
+        m = Module()
+        above = self.control, self.w, self.psum
+        for start, segment in self._segments():
+            m.submodules[f"row_{start}" if segment.rows == 1 else f"rows_{start}"] = segment
+            control, w, psum = above
+            m.d.comb += [segment.control.eq(control), segment.w.eq(w), segment.psum.eq(psum)]
+            m.d.comb += [segment.a[r].eq(self.a[start + r]) for r in range(segment.rows)]
+            above = segment.control_below, segment.w_below, segment.psum_below
+        m.d.comb += [below.eq(o) for below, o in zip((self.control_below, self.w_below, self.psum_below), above)]
+        return m

@@ -1,0 +1,129 @@
+"""When each row enters and each result leaves a matrix unit whose streams never stall.
+
+Weights and rows are on offer from cycle 0, results are taken at once. Then:
+
+* A weight beat is accepted when the weight FIFO, R times its depth in tiles, has room; a place is free
+  again in the cycle after its beat went into the array.
+* It goes into the array ``weight_latency`` cycles later at the earliest, one beat a cycle; the first of a
+  tile not before the cycle after the tile before was switched in.
+* Rows are accepted in order, one a cycle. A row that switches waits for its tile's last beat, which may
+  go in in the same cycle. One that accumulates comes ``turnaround`` cycles after the row that had
+  its address before. One with a result waits for one of ``result_fifo_depth`` credits, which comes back
+  in the cycle after the result.
+* A result comes ``latency`` cycles after its row.
+"""
+
+import dataclasses
+
+import numpy as np
+
+__all__ = ["Schedule", "fill", "schedule"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Schedule:
+    """Cycles of a program's handshakes, counted from 0.
+
+    Parameters
+    ----------
+    injections : int64 array [beats]
+        When each weight beat goes into the array: those of the tiles used and of one more, if there is.
+    accepted : int64 array [n]
+        When each row is accepted.
+    results : int64 array [n_last]
+        When each result is handed over.
+    """
+
+    injections: np.ndarray
+    accepted: np.ndarray
+    results: np.ndarray
+
+    @property
+    def total(self):
+        """Cycles from 0 to the last row or result, both included: weights of the first tile and all."""
+        return int(max(self.accepted[-1], *self.results[-1:])) + 1
+
+    @property
+    def cycles(self):
+        """Cycles from the first row to the last row or result, both included."""
+        return self.total - int(self.accepted[0])
+
+    @property
+    def utilisation(self):
+        """Cells at work on average over :attr:`cycles`, as a part of all: rows / cycles."""
+        return len(self.accepted) / self.cycles
+
+
+def fill(config):
+    """Cycles that a program takes beyond one a row, if no row waits and the last has a result."""
+    return config.latency
+
+
+def schedule(config, program):
+    """Predict the cycle of every handshake.
+
+    Parameters
+    ----------
+    config : Config
+        The matrix unit.
+    program : Program
+        What it runs, from reset.
+
+    Returns
+    -------
+    Schedule
+
+    Raises
+    ------
+    ValueError
+        If the program has no rows, or switches more often than it has tiles.
+    """
+    switch = np.array(program.switch, bool)
+    switch[:1] = True
+    tiles = int(switch.sum())
+    if not 0 < tiles <= len(program.tiles):
+        raise ValueError(f"program must switch from 1 to {len(program.tiles)} times, not {tiles}")
+    loader = _WeightLoader(config)
+    loader.load(0)
+    accepted, results, latest, now = [], [], {}, -1
+    columns = (column.tolist() for column in (program.address, program.accumulate, switch, program.last))
+    for address, accumulate, switches, last in zip(*columns, strict=True):
+        now += 1
+        if switches:
+            now = max(now, loader.injections[-1])
+        if accumulate and address in latest:
+            now = max(now, latest[address] + config.turnaround)
+        if last:
+            if len(results) >= config.result_fifo_depth:
+                now = max(now, results[-config.result_fifo_depth] + 1)
+            results.append(now + config.latency)
+        if switches and loader.tiles < len(program.tiles):
+            loader.load(now + 1)
+        latest[address] = now
+        accepted.append(now)
+    return Schedule(injections=np.array(loader.injections), accepted=np.array(accepted),
+                    results=np.array(results, np.int64))
+
+
+class _WeightLoader:
+    """The weight FIFO and the shadow weights: injection cycles of one tile after the other."""
+
+    def __init__(self, config):
+        self._rows, self._latency = config.arch.rows, config.weight_latency
+        self._depth = config.arch.rows * config.arch.weight_fifo_depth
+        self._accepted = -1
+        self.injections = []
+
+    @property
+    def tiles(self):
+        return len(self.injections) // self._rows
+
+    def load(self, earliest):
+        """Inject the next tile, its first beat not before that cycle."""
+        for _ in range(self._rows):
+            self._accepted += 1
+            if len(self.injections) >= self._depth:
+                self._accepted = max(self._accepted, self.injections[-self._depth] + 1)
+            earliest = max(earliest, self._accepted + self._latency)
+            self.injections.append(earliest)
+            earliest += 1

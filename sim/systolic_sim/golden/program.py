@@ -1,0 +1,257 @@
+"""Programs: the weight tiles and activation rows that a matrix unit is fed."""
+
+import dataclasses
+
+import numpy as np
+
+from systolic.config import Format
+from systolic_sim.golden import bf16
+
+__all__ = ["Program", "matmul_program", "random_program", "untile"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class Program:
+    """Everything that the two input streams of a matrix unit carry.
+
+    Parameters
+    ----------
+    tiles : int8 or uint16 array [T, R, C]
+        Weight tiles in the order of their use, row 0 first.
+    x : int8 or uint16 array [n, R]
+        Activation rows.
+    address : int array [n]
+        Accumulator entry of each row.
+    accumulate : bool array [n]
+        Add to the entry; otherwise overwrite it.
+    switch : bool array [n]
+        The next tile becomes the active one, from this row on. The first row after reset always switches.
+    last : bool array [n]
+        The sum is finished and goes out as a result.
+
+    Raises
+    ------
+    ValueError
+        If the arrays do not have these shapes.
+    """
+
+    tiles: np.ndarray
+    x: np.ndarray
+    address: np.ndarray
+    accumulate: np.ndarray
+    switch: np.ndarray
+    last: np.ndarray
+
+    def __post_init__(self):
+        if self.tiles.ndim != 3 or self.x.ndim != 2 or self.tiles.shape[1] != self.x.shape[1]:
+            raise ValueError(f"tiles must be [T, R, C] and x [n, R], not {list(self.tiles.shape)} "
+                             f"and {list(self.x.shape)}")
+        for name in ("address", "accumulate", "switch", "last"):
+            if np.shape(getattr(self, name)) != (len(self),):
+                raise ValueError(f"{name} must be [{len(self)}], not {list(np.shape(getattr(self, name)))}")
+
+    def __len__(self):
+        """Number of rows."""
+        return len(self.x)
+
+    @property
+    def beats(self):
+        """The weight stream [T * R, C]: the rows of each tile, the last row first."""
+        return self.tiles[:, ::-1].reshape(-1, self.tiles.shape[2])
+
+
+def matmul_program(arch, x, w):
+    """Program for ``x @ w``, zero-padded to whole tiles.
+
+    For each tile along N, for each block of at most ``accumulator_depth`` rows of ``x``: the tiles along K
+    one after the other, the first overwriting the accumulators, the last delivering results.
+
+    Parameters
+    ----------
+    arch : Arch
+        Whose shape to cut for.
+    x : int8 or uint16 array [M, K]
+        Activations.
+    w : int8 or uint16 array [K, N]
+        Weights. M, K and N at least 1.
+
+    Returns
+    -------
+    Program
+        Its results are for :func:`untile`.
+
+    Raises
+    ------
+    ValueError
+        If the shapes do not fit or are empty.
+    """
+    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[0] or 0 in x.shape + w.shape:
+        raise ValueError(f"x [M, K] and w [K, N] do not fit: {list(x.shape)} and {list(w.shape)}")
+    m = len(x)
+    k_tiles, n_tiles = -(-w.shape[0] // arch.rows), -(-w.shape[1] // arch.cols)
+    x = _pad(x, m, k_tiles * arch.rows).reshape(m, k_tiles, arch.rows)
+    w = _pad(w, k_tiles * arch.rows, n_tiles * arch.cols).reshape(k_tiles, arch.rows, n_tiles, arch.cols)
+    blocks = [np.arange(low, min(low + arch.accumulator_depth, m))
+              for low in range(0, m, arch.accumulator_depth)]
+    # Rows of x and tiles along K in the order of issue, for one tile along N.
+    row = np.concatenate([np.tile(block, k_tiles) for block in blocks])
+    k = np.concatenate([np.repeat(np.arange(k_tiles), len(block)) for block in blocks])
+    address = row % arch.accumulator_depth
+    tiles = w.transpose(2, 0, 1, 3)[:, None].repeat(len(blocks), axis=1)
+    return Program(
+        tiles=tiles.reshape(-1, arch.rows, arch.cols), x=np.tile(x[row, k], (n_tiles, 1)),
+        address=np.tile(address, n_tiles), accumulate=np.tile(k > 0, n_tiles),
+        switch=np.tile(address == 0, n_tiles), last=np.tile(k == k_tiles - 1, n_tiles))
+
+
+def untile(arch, results, m, n):
+    """Product [M, N] from the results of a :func:`matmul_program`.
+
+    Parameters
+    ----------
+    arch : Arch
+        The one the program was made for.
+    results : array [n_last, C]
+        As they came.
+    m, n : int
+        M and N of the product.
+
+    Returns
+    -------
+    array [M, N]
+
+    Raises
+    ------
+    ValueError
+        If that is not the number of results of such a product.
+    """
+    n_tiles = -(-n // arch.cols)
+    if results.shape != (n_tiles * m, arch.cols):
+        raise ValueError(f"results must be {[n_tiles * m, arch.cols]}, not {list(results.shape)}")
+    return results.reshape(n_tiles, m, arch.cols).transpose(1, 0, 2).reshape(m, -1)[:, :n]
+
+
+def _pad(matrix, rows, cols):
+    return np.pad(matrix, [(0, rows - matrix.shape[0]), (0, cols - matrix.shape[1])])
+
+
+def random_program(arch, rng, *, tiles=None, max_rows=None):
+    """Random legal program, with more corner cases than chance would bring.
+
+    Parameters
+    ----------
+    arch : Arch
+        What it must be legal for.
+    rng : numpy.random.Generator
+        Source of every choice.
+    tiles : int or None
+        Weight tiles; ``None`` takes 1 to 6.
+    max_rows : int or None
+        Most rows of a tile, each having at least one; ``None`` takes 3 R.
+
+    Returns
+    -------
+    Program
+        One switch per tile, on its first row; at least one result.
+    """
+    tiles = tiles or int(rng.integers(1, 7))
+    counts = rng.integers(1, (max_rows or 3 * arch.rows) + 1, tiles)
+    address = _random_addresses(arch, rng, counts)
+    operands = [_random_operands(arch, rng, count) for count in counts]
+    overwrites = np.zeros(len(address), bool)
+    overwrites[np.unique(address, return_index=True)[1]] = True
+    switch = np.zeros(len(address), bool)
+    switch[np.cumsum(counts) - counts] = True
+    last = rng.random(len(address)) < rng.choice([0.1, 0.5, 1])
+    last[rng.integers(len(address))] = True
+    return Program(
+        tiles=np.stack([w for _, w in operands]), x=np.concatenate([x for x, _ in operands]),
+        address=address, switch=switch, last=last,
+        accumulate=(rng.random(len(address)) < rng.choice([0, 0.5, 1], tiles).repeat(counts)) & ~overwrites)
+
+
+def _random_addresses(arch, rng, counts):
+    """Entries tile by tile: in sequence (often on those of the tile before), scattered, or a mere few."""
+    depth, base, parts = arch.accumulator_depth, 0, []
+    for count in counts:
+        if rng.random() < 0.3:
+            base = int(rng.integers(depth))
+        sequence = (base + np.arange(count)) % depth
+        few = rng.integers(depth, size=3)
+        parts.append([sequence, sequence, rng.integers(depth, size=count), rng.choice(few, count)]
+                     [rng.integers(4)])
+    return np.concatenate(parts)
+
+
+def _random_operands(arch, rng, count):
+    """x [count, R] and w [R, C], both of one kind so that extremes meet."""
+    kinds = _INT8_KINDS if arch.format is Format.INT8 else _BF16_KINDS
+    x_kind, w_kind = kinds[rng.integers(len(kinds))]
+    operands = []
+    for kind, shape in ((x_kind, (count, arch.rows)), (w_kind, (arch.rows, arch.cols))):
+        values = kind(rng, shape)
+        if arch.format is Format.BF16:
+            values = _sprinkle(rng, values, rng.choice([0, 0, 0.25 / arch.rows, 0.5]))
+        operands.append(values)
+    return operands
+
+
+def _int8_any(rng, shape):
+    return rng.integers(-128, 128, shape, np.int8)
+
+
+def _int8_extreme(rng, shape):
+    return rng.choice(np.array([-128, -128, 127, 0, -1, 1], np.int8), shape)
+
+
+def _int8_lowest(rng, shape):
+    return np.full(shape, -128, np.int8)
+
+
+def _int8_sparse(rng, shape):
+    return _int8_any(rng, shape) * (rng.random(shape) < 0.1).astype(np.int8)
+
+
+def _bf16_ordinary(rng, shape):
+    return bf16.from_float32(rng.standard_normal(shape, np.float32))
+
+
+def _bf16_any(rng, shape):
+    return rng.integers(1 << 16, size=shape, dtype=np.uint16)
+
+
+def _bf16_cancelling(rng, shape):
+    """Few magnitudes of either sign: sums that cancel wholly, partly, or down to a tie."""
+    few = np.array([0x3F80, 0x3F81, 0x3FFF, 0x3F00, 0x45FF, 0x3980], np.uint16)
+    return rng.choice(few, shape) ^ rng.choice(np.array([0, 0x8000], np.uint16), shape)
+
+
+def _bf16_exponents(low, high):
+    """Kind with biased exponents from low to high, anything else at random."""
+    def kind(rng, shape):
+        exponent = rng.integers(low, high + 1, shape, np.uint16)
+        return _bf16_any(rng, shape) & np.uint16(0x807F) | exponent << np.uint16(7)
+    return kind
+
+
+#: Infinities, NaN quiet and signalling, zeros, subnormals, and the ends of the normal range.
+_SPECIALS = np.array([0x7F80, 0xFF80, 0x7FC0, 0xFFC0, 0x7F81, 0xFFFF, 0x0000, 0x8000, 0x0001, 0x8001,
+                      0x007F, 0x807F, 0x0080, 0x8080, 0x7F7F, 0xFF7F, 0x3F80, 0xBF80], np.uint16)
+
+
+def _sprinkle(rng, values, density):
+    return np.where(rng.random(values.shape) < density, rng.choice(_SPECIALS, values.shape), values)
+
+
+# Pairs of what x and what w is drawn from.
+_INT8_KINDS = [
+    (_int8_any, _int8_any), (_int8_extreme, _int8_extreme), (_int8_lowest, _int8_lowest),
+    (_int8_any, _int8_extreme), (_int8_sparse, _int8_any),
+]
+_BF16_KINDS = [
+    (_bf16_ordinary, _bf16_ordinary), (_bf16_cancelling, _bf16_cancelling), (_bf16_any, _bf16_any),
+    (_bf16_exponents(100, 154), _bf16_exponents(100, 154)),   # wide: most addends far apart
+    (_bf16_exponents(187, 193), _bf16_exponents(187, 193)),   # products about the largest fp32
+    (_bf16_exponents(46, 66), _bf16_exponents(46, 66)),       # products about the smallest fp32
+    (_bf16_exponents(0, 1), _bf16_exponents(90, 254)),        # subnormal operands
+]

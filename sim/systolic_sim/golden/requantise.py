@@ -1,0 +1,137 @@
+"""Requantisation: int32 sums times a real scale, back to int8.
+
+A scale is either a float32 number, or ``multiplier / 2**31 * 2**shift`` with a multiplier in
+[2**30, 2**31). Runtimes round the product in three ways, and differ where it lies near a tie:
+
+==========  ===========================================================================
+``single``  once, half up: LiteRT, XNNPACK, TOSA RESCALE
+``double``  to an integer of 31 - shift fewer bits, half up, and after the right shift again, half
+            away from zero: tflite-micro, CMSIS-NN, gemmlowp
+``fp32``    to float32 and then to an integer, both half to even: ONNX Runtime
+==========  ===========================================================================
+"""
+
+import numpy as np
+
+__all__ = ["MODES", "quantise_multiplier", "requantise", "requantise_fp32"]
+
+#: Roundings of :func:`requantise`.
+MODES = ("single", "double")
+
+_SHIFTS = (-31, 30)
+
+
+def quantise_multiplier(real):
+    """Multiplier and shift nearest to a real scale.
+
+    Parameters
+    ----------
+    real : float or float array
+        Scales from 0 to below 2**30 - 1/4. Those too small for any result but 0 become multiplier 0.
+
+    Returns
+    -------
+    multiplier : int64 array
+        0, or from 2**30 to 2**31 - 1.
+    shift : int64 array
+        Powers of two, negative to the right: from -31 to 30.
+
+    Raises
+    ------
+    ValueError
+        If a scale is negative, not a number, or too large.
+    """
+    real = np.asarray(real, np.float64)
+    if not np.all((real >= 0) & (real < 2**30 - 0.25)):
+        raise ValueError(f"scale must be from 0 to below 2**30 - 1/4, not {real}")
+    fraction, shift = np.frexp(real)
+    multiplier = np.floor(fraction * 2**31 + 0.5).astype(np.int64)
+    carry = multiplier == 2**31
+    multiplier, shift = np.where(carry, 2**30, multiplier), shift + carry.astype(np.int64)
+    small = shift < _SHIFTS[0]
+    return np.where(small, 0, multiplier), np.where(small, 0, shift)
+
+
+def requantise(x, multiplier, shift, *, zero_point=0, low=-128, high=127, mode="single"):
+    """Scale, round, add the zero point, clamp.
+
+    Parameters
+    ----------
+    x : int32 array
+        Accumulators with the bias added.
+    multiplier, shift : int or int array
+        The scale, broadcast against ``x``: arrays of N give the columns of [M, N] a scale each.
+    zero_point : int
+        Of the output.
+    low, high : int
+        Bounds of the output, within int8.
+    mode : str
+        ``"single"`` or ``"double"``.
+
+    Returns
+    -------
+    int8 array
+
+    Raises
+    ------
+    ValueError
+        If a parameter is out of range.
+    """
+    x, multiplier, shift = (np.asarray(value, np.int64) for value in (x, multiplier, shift))
+    _check(multiplier, shift, mode)
+    _check_bounds(low, high)
+    # A left shift comes before any rounding, so it costs the first rounding its bits in both modes.
+    right = 31 - (shift if mode == "single" else np.maximum(shift, 0))
+    y = (x * multiplier + (np.int64(1) << (right - 1))) >> right
+    if mode == "double":
+        again = np.maximum(-shift, 0)
+        half = (np.int64(1) << again) >> 1
+        y = (y + half - ((y < 0) & (again > 0))) >> again
+    return np.clip(y + zero_point, low, high).astype(np.int8)
+
+
+def requantise_fp32(x, scale, *, zero_point=0, low=-128, high=127):
+    """Scale in float32, round half to even, add the zero point, clamp.
+
+    Parameters
+    ----------
+    x : int32 array
+        Accumulators with the bias added.
+    scale : float32 or float32 array
+        Broadcast against ``x``.
+    zero_point : int
+        Of the output.
+    low, high : int
+        Bounds of the output, within int8.
+
+    Returns
+    -------
+    int8 array
+
+    Raises
+    ------
+    ValueError
+        If a scale is negative or not finite, or a bound out of range.
+    """
+    scale = np.asarray(scale, np.float32)
+    if not np.all((scale >= 0) & np.isfinite(scale)):
+        raise ValueError(f"scale must be finite and not negative, not {scale}")
+    _check_bounds(low, high)
+    with np.errstate(over="ignore"):
+        scaled = np.asarray(x).astype(np.float32) * scale
+    # Clamped first, for an infinity has no integer.
+    return (np.rint(np.clip(scaled, low - zero_point, high - zero_point)) + zero_point).astype(np.int8)
+
+
+def _check(multiplier, shift, mode):
+    if mode not in MODES:
+        raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
+    if not np.all((multiplier == 0) | (multiplier >= 2**30) & (multiplier < 2**31)):
+        raise ValueError(f"multiplier must be 0 or from 2**30 to 2**31 - 1, not {multiplier}")
+    if not np.all((shift >= _SHIFTS[0]) & (shift <= _SHIFTS[1])):
+        raise ValueError(f"shift must be from {_SHIFTS[0]} to {_SHIFTS[1]}, not {shift}")
+
+
+def _check_bounds(low, high):
+    if not -128 <= low <= high <= 127:
+        raise ValueError(f"low and high must be in order and within -128 to 127, not {low} and {high}")
