@@ -87,6 +87,11 @@ class Arch:
         return (self.accumulator_depth - 1).bit_length()
 
     @property
+    def operand_width(self):
+        """Bits of a weight or activation inside the array; bf16 is recoded, see :mod:`systolic.gateware.float`."""
+        return 8 if self.format is Format.INT8 else 20
+
+    @property
     def psum_width(self):
         """Bits of a psum inside the array.
 
@@ -211,8 +216,8 @@ class Config:
 
     @property
     def weight_fifo_rows(self):
-        """Rows of weights the weight FIFO holds: its tiles, or three if they are fewer, which full rate takes."""
-        return max(3, self.arch.weight_fifo_depth * self.arch.rows)
+        """Rows of weights the weight FIFO holds: its tiles, at least the two that full rate takes, and one at its output."""
+        return max(2, self.arch.weight_fifo_depth * self.arch.rows) + 1
 
     @property
     def weight_latency(self):

@@ -1,13 +1,12 @@
 """The accumulators: sums over tiles, one memory a column."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
-from amaranth.lib import data, memory, stream, wiring
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 
 from ..config import Format
 from .float import FloatAdder, Psum, encode_psum
-from .mac import psum_shape
-from .shared import Shared
+from .shared import Shared, place
 from .skew import delay
 
 __all__ = ["Accumulators", "Command"]
@@ -32,7 +31,7 @@ class _Lane(Shared):
         self.module_name = f"{config.name}_accumulator"
         address_width = config.arch.address_width
         super().__init__({
-            "read_address": In(address_width), "psum": In(psum_shape(config.arch)), "accumulate": In(1),
+            "read_address": In(address_width), "psum": In(config.arch.psum_width), "accumulate": In(1),
             "write_address": In(address_width), "write": In(1), "o": Out(32),
         })
 
@@ -49,14 +48,15 @@ class _Lane(Shared):
             write.addr.eq(self.write_address), write.en.eq(self.write), write.data.eq(total),
         ]
         if int8:
-            m.d.comb += [total.eq(self.psum + Mux(self.accumulate, entry, 0)), self.o.eq(total)]
+            m.d.comb += [total.eq(self.psum.as_signed() + Mux(self.accumulate, entry, 0)), self.o.eq(total)]
         else:
             m.d.comb += [total.eq(self._add(m, entry)), self.o.eq(encode_psum(m, total))]
         return m
 
     def _add(self, m, entry):
-        m.submodules.adder = adder = FloatAdder(stages=self.config.adder_stages, registered=False)
-        m.d.comb += [adder.term[name].eq(self.psum[name]) for name in ("mantissa", "exponent", "pos", "neg")]
+        adder = place(m, "adder", FloatAdder(stages=self.config.adder_stages, registered=False))
+        psum = Psum(self.psum)
+        m.d.comb += [adder.term[name].eq(psum[name]) for name in ("mantissa", "exponent", "pos", "neg")]
         with m.If(self.accumulate):
             m.d.comb += adder.psum.eq(entry)
         with m.Else():
@@ -64,7 +64,7 @@ class _Lane(Shared):
         return adder.o
 
 
-class Accumulators(wiring.Component):
+class Accumulators(Shared):
     """Adds rows of psums to the entries they belong to, one row a cycle.
 
     A finished row leaves on its way into memory, so results never take a memory port from the sums that follow.
@@ -75,37 +75,39 @@ class Accumulators(wiring.Component):
     -------
     command : In(stream, always ready)
         Command of a row, ``memory_stages`` cycles ahead of its psums.
-    psums : In(ArrayLayout(psum_shape(arch), C))
-        The row.
+    psums : In
+        The row, column 0 in the lowest bits.
     o : Out(stream, always ready)
-        Finished rows of C 32-bit sums, in the cycle of their writing: ``adder_stages`` - 1 after their psums.
+        Finished rows of C sums of 32 bits, in the cycle of their writing: ``adder_stages`` - 1 after their psums.
     """
+
+    resets = True
 
     def __init__(self, config):
         self.config = config
+        self.module_name = f"{config.name}_accumulators"
         arch = config.arch
         super().__init__({
             "command": In(stream.Signature(Command(arch), always_ready=True)),
-            "psums": In(data.ArrayLayout(psum_shape(arch), arch.cols)),
-            "o": Out(stream.Signature(data.ArrayLayout(32, arch.cols), always_ready=True)),
+            "psums": In(arch.psum_width * arch.cols),
+            "o": Out(stream.Signature(32 * arch.cols, always_ready=True)),
         })
 
-    def elaborate(self, platform):
+    def build(self, platform):
         m = Module()
         read = self.command.payload
         stages = self.config.impl.memory_stages
-        add, add_valid = (delay(m, read, stages, "add"),
-                          delay(m, self.command.valid, stages, "add_valid", reset_less=False))
+        add = delay(m, read, stages, "add")
+        add_valid = delay(m, self.command.valid, stages, "add_valid", reset_less=False)
         stages = self.config.adder_stages - 1
-        write, write_valid = (delay(m, add, stages, "write"),
-                              delay(m, add_valid, stages, "write_valid", reset_less=False))
-        for c in range(self.config.arch.cols):
-            m.submodules[f"lane_{c}"] = lane = _Lane(self.config)
+        write = delay(m, add, stages, "write")
+        write_valid = delay(m, add_valid, stages, "write_valid", reset_less=False)
+        lanes = [place(m, f"lane_{c}", _Lane(self.config)) for c in range(self.config.arch.cols)]
+        for c, lane in enumerate(lanes):
             m.d.comb += [
                 lane.read_address.eq(read.address),
-                lane.psum.eq(self.psums[c]), lane.accumulate.eq(add.accumulate),
+                lane.psum.eq(self.psums.word_select(c, len(lane.psum))), lane.accumulate.eq(add.accumulate),
                 lane.write_address.eq(write.address), lane.write.eq(write_valid),
-                self.o.payload[c].eq(lane.o),
             ]
-        m.d.comb += self.o.valid.eq(write_valid & write.last)
+        m.d.comb += [self.o.valid.eq(write_valid & write.last), self.o.payload.eq(Cat(lane.o for lane in lanes))]
         return m

@@ -15,10 +15,12 @@ that travel beside the number.
 import types
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["FloatAdder", "Operand", "Psum", "Term", "decode_operand", "encode_psum"]
+from .shared import Shared
+
+__all__ = ["FloatAdder", "Operand", "OperandDecoder", "Psum", "Term", "encode_psum"]
 
 
 class Operand(data.Struct):
@@ -63,27 +65,33 @@ def _leading_zeros(bits):
     return Cat(Mux(high.any(), _leading_zeros(high), _leading_zeros(low)), ~high.any())
 
 
-def decode_operand(m, bits):
-    """The :class:`Operand` that 16 ``bits`` of bf16 mean; combinational, in module ``m``."""
-    fraction, exponent, sign = bits[:7], bits[7:15], bits[15]
-    subnormal, special = exponent == 0, exponent == 255
-    shift = Signal(3)
-    magnitude = Signal(8)
-    operand = Signal(Operand)
-    m.d.comb += [
-        shift.eq(_leading_zeros(Cat(fraction, 0))),
-        magnitude.eq(Mux(subnormal, fraction << shift, Cat(fraction, 1))),
-        operand.mantissa.eq(Mux(sign, -magnitude, magnitude)),
-        operand.nan.eq(special & fraction.any()),
-        operand.inf.eq(special & ~fraction.any()),
-    ]
-    with m.If(~subnormal):
-        m.d.comb += operand.exponent.eq(exponent.as_unsigned() - 127)
-    with m.Elif(fraction.any()):
-        m.d.comb += operand.exponent.eq(-126 - shift)
-    with m.Else():
-        m.d.comb += operand.exponent.eq(-256)
-    return operand
+class OperandDecoder(Shared):
+    """The :class:`Operand` that 16 bits of bf16 mean; combinational."""
+
+    module_name = "bf16_decoder"
+    i: In(16)
+    o: Out(Operand)
+
+    def build(self, platform):
+        m = Module()
+        fraction, exponent, sign = self.i[:7], self.i[7:15], self.i[15]
+        subnormal, special = exponent == 0, exponent == 255
+        shift = Signal(3)
+        magnitude = Signal(8)
+        m.d.comb += [
+            shift.eq(_leading_zeros(Cat(fraction, 0))),
+            magnitude.eq(Mux(subnormal, fraction << shift, Cat(fraction, 1))),
+            self.o.mantissa.eq(Mux(sign, -magnitude, magnitude)),
+            self.o.nan.eq(special & fraction.any()),
+            self.o.inf.eq(special & ~fraction.any()),
+        ]
+        with m.If(~subnormal):
+            m.d.comb += self.o.exponent.eq(exponent - 127)
+        with m.Elif(fraction.any()):
+            m.d.comb += self.o.exponent.eq(-126 - shift)
+        with m.Else():
+            m.d.comb += self.o.exponent.eq(-256)
+        return m
 
 
 def encode_psum(m, psum):
@@ -102,7 +110,7 @@ def encode_psum(m, psum):
                Mux(psum.pos | psum.neg, infinity, Cat(fraction, exponent, sign)))
 
 
-class FloatAdder(wiring.Component):
+class FloatAdder(Shared):
     """Adds a term to a psum, rounding once.
 
     Eight steps; ``stages`` of them end in a register, the last one always unless ``registered`` is false::
@@ -147,9 +155,10 @@ class FloatAdder(wiring.Component):
     def __init__(self, *, stages, registered=True):
         self.stages = stages
         self.registered = registered
+        self.module_name = f"float_adder_{stages}" + ("" if registered else "_unregistered")
         super().__init__({"term": In(Term), "psum": In(Psum), "o": Out(Psum)})
 
-    def elaborate(self, platform):
+    def build(self, platform):
         m = Module()
         cuts = set(self.CUTS[self.stages]) - (set() if self.registered else {"round"})
 

@@ -18,12 +18,12 @@ first R - r of the tile's weight rows and passes on all but the last, its own. N
 a wave started before the reset stays ahead of all that start after it.
 """
 
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from .mac import mac, operand_shape, psum_shape
-from .shared import Shared
+from .mac import mac
+from .shared import Shared, place
 from .skew import delay
 
 __all__ = ["Cell", "Control", "Grid", "Row"]
@@ -62,7 +62,7 @@ class Cell(Shared):
     def __init__(self, config):
         self.config = config
         self.module_name = f"{config.name}_cell"
-        operand, psum = operand_shape(config.arch), psum_shape(config.arch)
+        operand, psum = config.arch.operand_width, config.arch.psum_width
         super().__init__({
             "a": In(operand), "switch": In(1), "load": In(1), "w": In(operand), "psum": In(psum),
             "a_right": Out(operand), "switch_right": Out(1), "load_right": Out(1),
@@ -72,7 +72,7 @@ class Cell(Shared):
     def build(self, platform):
         m = Module()
         impl = self.config.impl
-        m.submodules.mac = unit = mac(self.config)
+        unit = place(m, "mac", mac(self.config))
         active = Signal.like(self.w, reset_less=True)
         shadow = Signal.like(self.w, reset_less=True)
         with m.If(self.switch):
@@ -80,33 +80,33 @@ class Cell(Shared):
         with m.If(self.load):
             m.d.sync += shadow.eq(self.w)
 
-        a = delay(m, self.a, 1, "a")
+        a = delay(m, self.a, 1, "activation")
         m.d.comb += [
             unit.a.eq(a),
             unit.w.eq(active),
             unit.psum.eq(self.psum),
             self.psum_below.eq(unit.o),
-            self.w_below.eq(delay(m, shadow, impl.psum_stages - 1, "shadow")),
+            self.w_below.eq(delay(m, shadow, impl.psum_stages - 1, "shadow_below")),
             self.a_right.eq(delay(m, a, impl.hop_stages - 1, "a_hop")),
-            self.switch_right.eq(delay(m, self.switch, impl.hop_stages, "switch")),
-            self.load_right.eq(delay(m, self.load, impl.hop_stages, "load")),
+            self.switch_right.eq(delay(m, self.switch, impl.hop_stages, "switch_hop")),
+            self.load_right.eq(delay(m, self.load, impl.hop_stages, "load_hop")),
         ]
         return m
 
 
 class _Segment(Shared):
-    """Some rows of the grid in series: ports of all that passes through."""
+    """Some rows of the grid in series: ports of all that passes through, vectors with element 0 lowest."""
 
     def __init__(self, config, rows):
         self.config = config
         self.rows = rows
         arch = config.arch
-        operand, psum = operand_shape(arch), psum_shape(arch)
+        self.operand_width, self.psum_width = arch.operand_width, arch.psum_width
+        w, psum = self.operand_width * arch.cols, self.psum_width * arch.cols
         super().__init__({
-            "a": In(data.ArrayLayout(operand, rows)),
+            "a": In(self.operand_width * rows),
             "control": In(Control(arch.rows)), "control_below": Out(Control(arch.rows)),
-            "w": In(data.ArrayLayout(operand, arch.cols)), "w_below": Out(data.ArrayLayout(operand, arch.cols)),
-            "psum": In(data.ArrayLayout(psum, arch.cols)), "psum_below": Out(data.ArrayLayout(psum, arch.cols)),
+            "w": In(w), "w_below": Out(w), "psum": In(psum), "psum_below": Out(psum),
         })
 
 
@@ -120,15 +120,19 @@ class Row(_Segment):
     def build(self, platform):
         m = Module()
         stages = self.config.impl.psum_stages
-        a, switch, load = self.a[0], self.control.switch, self.control.load
-        for c in range(self.config.arch.cols):
-            m.submodules[f"cell_{c}"] = cell = Cell(self.config)
+        a, switch, load = self.a, self.control.switch, self.control.load
+        cells = [place(m, f"cell_{c}", Cell(self.config)) for c in range(self.config.arch.cols)]
+        for c, cell in enumerate(cells):
             m.d.comb += [
                 cell.a.eq(a), cell.switch.eq(switch), cell.load.eq(load),
-                cell.w.eq(self.w[c]), cell.psum.eq(self.psum[c]),
-                self.w_below[c].eq(cell.w_below), self.psum_below[c].eq(cell.psum_below),
+                cell.w.eq(self.w.word_select(c, self.operand_width)),
+                cell.psum.eq(self.psum.word_select(c, self.psum_width)),
             ]
             a, switch, load = cell.a_right, cell.switch_right, cell.load_right
+        m.d.comb += [
+            self.w_below.eq(Cat(cell.w_below for cell in cells)),
+            self.psum_below.eq(Cat(cell.psum_below for cell in cells)),
+        ]
 
         below = Signal(self.control.shape())
         m.d.comb += [
@@ -141,13 +145,13 @@ class Row(_Segment):
 
 
 class Grid(_Segment):
-    """Rows in series, in blocks of blocks of 16: wide ports side by side in one module cost the most to elaborate.
+    """Rows in series, in blocks of blocks of four: wide ports side by side in one module cost the most to elaborate.
 
     Activations of row r are expected L * r cycles after those of row 0, weights of column c ``hop_stages`` * c after
     those of column 0; psums leave with the columns' delay and L cycles for each row.
     """
 
-    FANOUT = 16
+    FANOUT = 4
 
     def __init__(self, config, rows):
         self.module_name = f"{config.name}_{rows}_rows"
@@ -165,10 +169,12 @@ class Grid(_Segment):
         m = Module()
         above = self.control, self.w, self.psum
         for start, segment in self._segments():
-            m.submodules[f"row_{start}" if segment.rows == 1 else f"rows_{start}"] = segment
+            place(m, f"row_{start}" if segment.rows == 1 else f"rows_{start}", segment)
             control, w, psum = above
-            m.d.comb += [segment.control.eq(control), segment.w.eq(w), segment.psum.eq(psum)]
-            m.d.comb += [segment.a[r].eq(self.a[start + r]) for r in range(segment.rows)]
+            m.d.comb += [
+                segment.a.eq(self.a[start * self.operand_width:]),
+                segment.control.eq(control), segment.w.eq(w), segment.psum.eq(psum),
+            ]
             above = segment.control_below, segment.w_below, segment.psum_below
         m.d.comb += [below.eq(o) for below, o in zip((self.control_below, self.w_below, self.psum_below), above)]
         return m

@@ -5,12 +5,12 @@ All share one signature and one rule of timing, so the grid need not know the fo
 ``a`` and ``w`` of L + ``product_stages`` cycles ago.
 """
 
-from amaranth.hdl import Module, Signal, signed
-from amaranth.lib import wiring
+from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from ..config import Format
-from .float import FloatAdder, Operand, Psum, Term, decode_operand
+from .float import FloatAdder, Operand, Psum, Term, OperandDecoder
+from .shared import Shared, place
 from .skew import delay
 
 __all__ = ["Bf16Mac", "Int8Mac", "Mac", "mac", "operand_shape", "psum_shape", "recode", "zero_psum"]
@@ -27,16 +27,20 @@ def psum_shape(arch):
 
 
 def zero_psum(arch):
-    """The psum that a column starts from, as an initial value of its shape."""
-    return 0 if arch.format is Format.INT8 else {"exponent": 1}
+    """The bits of the psum that a column starts from."""
+    return Const(0, arch.psum_width) if arch.format is Format.INT8 else Psum.const({"exponent": 1}).as_value()
 
 
-def recode(m, arch, bits):
-    """An operand from the bits of a stream, in the shape the array works with; combinational, in module ``m``."""
-    return bits if arch.format is Format.INT8 else decode_operand(m, bits)
+def recode(m, arch, elements):
+    """A vector of a stream in the form the array works with, element 0 lowest; combinational, in module ``m``."""
+    if arch.format is Format.INT8:
+        return elements.as_value()
+    decoders = [place(m, f"decoder_{k}", OperandDecoder()) for k in range(elements.shape().length)]
+    m.d.comb += [decoder.i.eq(bits) for decoder, bits in zip(decoders, elements)]
+    return Cat(decoder.o for decoder in decoders)
 
 
-class Mac(wiring.Component):
+class Mac(Shared):
     """What every multiply-accumulate has in common.
 
     Parameters
@@ -56,6 +60,7 @@ class Mac(wiring.Component):
 
     def __init__(self, config):
         self.config = config
+        self.module_name = f"{config.name}_mac"
         operand, psum = operand_shape(config.arch), psum_shape(config.arch)
         super().__init__({"a": In(operand), "w": In(operand), "psum": In(psum), "o": Out(psum)})
 
@@ -63,33 +68,35 @@ class Mac(wiring.Component):
 class Int8Mac(Mac):
     """Signed 8 x 8 bit product; the psum is wide enough never to overflow."""
 
-    def elaborate(self, platform):
+    def build(self, platform):
         m = Module()
         impl = self.config.impl
         product = Signal(signed(16))
         m.d.comb += product.eq(self.a * self.w)
-        product = delay(m, product, impl.product_stages, "product")
+        product = delay(m, product, impl.product_stages, "product_delayed")
         total = Signal.like(self.o)
         m.d.comb += total.eq(self.psum + product)
-        m.d.comb += self.o.eq(delay(m, total, impl.psum_stages, "psum"))
+        m.d.comb += self.o.eq(delay(m, total, impl.psum_stages, "total_delayed"))
         return m
 
 
 class Bf16Mac(Mac):
     """Fused: the product is exact, the sum rounded once, to fp32."""
 
-    def elaborate(self, platform):
+    def build(self, platform):
         m = Module()
         impl = self.config.impl
-        product = delay(m, self._product(m), impl.product_stages, "product")
-        m.submodules.adder = adder = FloatAdder(stages=impl.psum_stages)
+        product = delay(m, self._product(m), impl.product_stages, "product_delayed")
+        adder = place(m, "adder", FloatAdder(stages=impl.psum_stages))
         m.d.comb += [adder.term.eq(product), adder.psum.eq(self.psum), self.o.eq(adder.o)]
         return m
 
     def _product(self, m):
         a, w = self.a, self.w
         product = Signal(Term)
-        nan, inf, sign = Signal(), Signal(), Signal()
+        nan = Signal()
+        inf = Signal()
+        sign = Signal()
         m.d.comb += [
             nan.eq(a.nan | w.nan | (a.inf & ~w.mantissa.any()) | (w.inf & ~a.mantissa.any())),
             inf.eq(a.inf | w.inf),

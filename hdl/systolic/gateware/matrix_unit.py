@@ -1,12 +1,14 @@
 """The matrix unit: weight FIFO, grid and accumulators behind three streams."""
 
 from amaranth.hdl import Module, Mux, Signal
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from .accumulators import Accumulators, Command
 from .grid import Grid
-from .mac import operand_shape, psum_shape, recode, zero_psum
+from .mac import recode, zero_psum
+from .queue import Queue
+from .shared import Shared, place
 from .skew import Skew, delay
 from .weight_fifo import WeightFifo
 
@@ -27,7 +29,7 @@ class RowCommand(data.StructLayout):
         })
 
 
-class MatrixUnit(wiring.Component):
+class MatrixUnit(Shared):
     """Multiplies a stream of activation rows by a stream of weight tiles.
 
     ::
@@ -60,8 +62,11 @@ class MatrixUnit(wiring.Component):
     loaded while the current one is in use, in R cycles: products of R rows or more leave no gap.
     """
 
+    resets = True
+
     def __init__(self, config):
         self.config = config
+        self.module_name = f"{config.name}_matrix_unit"
         arch = config.arch
         super().__init__({
             "weights": In(stream.Signature(data.ArrayLayout(arch.format.width, arch.cols))),
@@ -69,20 +74,19 @@ class MatrixUnit(wiring.Component):
             "results": Out(stream.Signature(data.ArrayLayout(32, arch.cols))),
         })
 
-    def elaborate(self, platform):
+    def build(self, platform):
         m = Module()
         config, arch, impl = self.config, self.config.arch, self.config.impl
-        operand, psum = operand_shape(arch), psum_shape(arch)
 
-        m.submodules.weight_fifo = weight_fifo = WeightFifo(config)
-        m.submodules.weight_skew = weight_skew = Skew(
-            f"{config.name}_weight_skew", operand, arch.cols, impl.hop_stages)
-        m.submodules.row_skew = row_skew = Skew(
-            f"{config.name}_row_skew", operand, arch.rows, impl.psum_stages)
-        m.submodules.grid = grid = Grid(config, arch.rows)
-        m.submodules.deskew = deskew = Skew(
-            f"{config.name}_deskew", psum, arch.cols, impl.hop_stages, reverse=True)
-        m.submodules.accumulators = accumulators = Accumulators(config)
+        def skew(name, width, lanes, step, **options):
+            return place(m, name, Skew(f"{config.name}_{name}", width, lanes, step, **options))
+
+        weight_fifo = place(m, "weight_fifo", WeightFifo(config))
+        weight_skew = skew("weight_skew", arch.operand_width, arch.cols, impl.hop_stages)
+        row_skew = skew("row_skew", arch.operand_width, arch.rows, impl.psum_stages)
+        grid = place(m, "grid", Grid(config, arch.rows))
+        deskew = skew("deskew", arch.psum_width, arch.cols, impl.hop_stages, reverse=True)
+        accumulators = place(m, "accumulators", Accumulators(config))
         wiring.connect(m, wiring.flipped(self.weights), weight_fifo.i)
 
         accepted = Signal()
@@ -94,11 +98,10 @@ class MatrixUnit(wiring.Component):
         ]
 
         row = delay(m, self.rows.payload.data, 1, "row")
-        for r in range(arch.rows):
-            m.d.comb += row_skew.i[r].eq(recode(m, arch, row[r]))
         m.d.comb += [
+            row_skew.i.eq(recode(m, arch, row)),
             weight_skew.i.eq(weight_fifo.o.payload), grid.w.eq(weight_skew.o),
-            grid.a.eq(row_skew.o), grid.psum.eq(grid.psum.shape().const([zero_psum(arch)] * arch.cols)),
+            grid.a.eq(row_skew.o), grid.psum.eq(zero_psum(arch).replicate(arch.cols)),
             deskew.i.eq(grid.psum_below), accumulators.psums.eq(deskew.o),
         ]
 
@@ -106,8 +109,8 @@ class MatrixUnit(wiring.Component):
         m.d.comb += [command[name].eq(self.rows.payload[name]) for name in ("address", "accumulate", "last")]
         cycles = config.array_latency - impl.memory_stages
         m.d.comb += [
-            accumulators.command.payload.eq(delay(m, command, cycles, "command")),
-            accumulators.command.valid.eq(delay(m, accepted, cycles, "command_valid", reset_less=False)),
+            accumulators.command.payload.eq(delay(m, command, cycles, "command_delayed")),
+            accumulators.command.valid.eq(delay(m, accepted, cycles, "accepted_delayed", reset_less=False)),
         ]
         return m
 
@@ -121,12 +124,14 @@ class MatrixUnit(wiring.Component):
         loaded = Signal()
         hops = Signal(range(rows), init=rows - 1)
         fresh = Signal(init=1)
-        loading_last, switch, switched = Signal(), Signal(), Signal()
+        loading_last = Signal()
+        switch = Signal()
+        switched = Signal()
         m.d.comb += [
             weights.ready.eq(~loaded),
             control.load.eq(weights.valid & weights.ready),
             control.hops.eq(hops),
-            control.switch.eq(delay(m, switched, 1, "switch")),
+            control.switch.eq(delay(m, switched, 1, "switch_row")),
             loading_last.eq(control.load & (hops == 0)),
             switch.eq(self.rows.payload.switch | fresh),
             switched.eq(accepted & switch),
@@ -157,12 +162,13 @@ class MatrixUnit(wiring.Component):
     def _result_ready(self, m, accepted, finished):
         """Holds back a last row until the result FIFO has room that no row before it will take."""
         depth = self.config.result_fifo_depth
-        m.submodules.result_fifo = queue = fifo.SyncFIFOBuffered(width=len(finished.payload.as_value()), depth=depth)
+        queue = place(m, "result_fifo", Queue(f"{self.config.name}_result_queue", width=len(finished.payload),
+                                              depth=depth - 1))
         credits = Signal(range(depth + 1), init=depth)
         m.d.comb += [
-            queue.w_data.eq(finished.payload), queue.w_en.eq(finished.valid),
-            self.results.payload.eq(queue.r_data), self.results.valid.eq(queue.r_rdy),
-            queue.r_en.eq(self.results.ready),
+            queue.i.payload.eq(finished.payload), queue.i.valid.eq(finished.valid),
+            self.results.payload.eq(queue.o.payload), self.results.valid.eq(queue.o.valid),
+            queue.o.ready.eq(self.results.ready),
         ]
         m.d.sync += credits.eq(credits - (accepted & self.rows.payload.last)
                                + (self.results.valid & self.results.ready))

@@ -3,32 +3,56 @@
 A grid of R x C cells is R copies of one row, and a row C copies of one cell. Amaranth elaborates every copy;
 for 256 x 256 cells that takes a quarter of an hour. A :class:`Shared` component is an ordinary component in
 simulation, but when the platform is a :class:`Library` only the first copy is elaborated: every placement
-becomes an instance of one module, so that time and text grow with R + C.
+becomes an instance of one Verilog module with just the ports of its signature. Time and text grow with R + C.
 """
 
+import re
+
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, ClockSignal, Instance, Value
+from amaranth.hdl import ClockDomain, ClockSignal, Instance, ResetSignal, Signal, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
 
-__all__ = ["Library", "Shared"]
+__all__ = ["Library", "Shared", "place"]
 
 
 class Shared(wiring.Component):
     """A component that a :class:`Library` elaborates once per :attr:`module_name`.
 
-    Subclasses describe themselves in ``build(platform)``, where other components have ``elaborate``. They use
-    no reset, and copies of equal ``module_name`` are equal.
+    Subclasses describe themselves in ``build(platform)``, where other components have ``elaborate``.
+
+    Attributes
+    ----------
+    module_name : str
+        Name of the Verilog module. Components of equal name are equal.
+    resets : bool
+        Whether anything in it is reset.
     """
 
     module_name: str
+    resets = False
 
     def build(self, platform):
         raise NotImplementedError
 
     def elaborate(self, platform):
-        return platform.place(self) if isinstance(platform, Library) else self.build(platform)
+        return platform.instance(self) if isinstance(platform, Library) else self.build(platform)
+
+
+def place(m, name, component):
+    """Make ``component`` the submodule ``name`` of ``m``, call the wires at its ports after it, and return it."""
+    for port, (value, _) in _ports(component).items():
+        value.name = f"{name}_{port}"
+    m.submodules[name] = component
+    return component
+
+
+def _ports(component):
+    """Signal and flow of each port by name; members that are constant or empty have none."""
+    ports = {"_".join(map(str, path)): (Value.cast(value), member.flow)
+             for path, member, value in component.signature.flatten(component)}
+    return {name: (value, flow) for name, (value, flow) in ports.items() if isinstance(value, Signal) and len(value)}
 
 
 class Library:
@@ -43,18 +67,21 @@ class Library:
     def __init__(self):
         self.modules = {}
 
-    def place(self, component):
+    def instance(self, component):
         """An instance of the component's module, which is elaborated now if it is the first of its name."""
-        ports = {"__".join(map(str, path)): (Value.cast(value), member.flow)
-                 for path, member, value in component.signature.flatten(component)}
-        ports = {name: (value, flow) for name, (value, flow) in ports.items() if len(value)}
+        ports = _ports(component)
         if component.module_name not in self.modules:
             self.modules[component.module_name] = self._elaborate(component, ports)
-        return Instance(component.module_name, i_clk=ClockSignal(), **{
-            f"{'o' if flow is Out else 'i'}_{name}": value for name, (value, flow) in ports.items()})
+        connections = {f"{'o' if flow is Out else 'i'}_{name}": value for name, (value, flow) in ports.items()}
+        if component.resets:
+            connections["i_rst"] = ResetSignal()
+        return Instance(component.module_name, i_clk=ClockSignal(), **connections)
 
     def _elaborate(self, component, ports):
         directions = {name: (value, PortDirection.Output if flow is Out else PortDirection.Input)
                       for name, (value, flow) in ports.items()}
-        return rtlil.convert(component.build(self), component.module_name, self, ports=directions, emit_src=False,
-                             missing_domain=lambda name: ClockDomain(name, reset_less=True))
+        text = rtlil.convert(
+            component.build(self), component.module_name, self, ports=directions, emit_src=False,
+            missing_domain=lambda name: ClockDomain(name, reset_less=not component.resets))
+        # What is never reset needs no initial value either.
+        return text if component.resets else re.sub(r"^ *attribute \\init .*\n", "", text, flags=re.MULTILINE)

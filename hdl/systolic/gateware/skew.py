@@ -1,10 +1,9 @@
 """Moving values in time: plain delays, and the skew that turns a vector into a wave."""
 
 from amaranth.hdl import Cat, Module, Shape, Signal, Value
-from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from .shared import Shared
+from .shared import Shared, place
 
 __all__ = ["Skew", "delay"]
 
@@ -23,6 +22,20 @@ def delay(m, value, cycles, name, *, reset_less=True):
     return shape(oldest)
 
 
+class _Delay(Shared):
+    """Some bits, so many cycles later."""
+
+    def __init__(self, module_name, width, cycles):
+        self.module_name = module_name
+        self.cycles = cycles
+        super().__init__({"i": In(width), "o": Out(width)})
+
+    def build(self, platform):
+        m = Module()
+        m.d.comb += self.o.eq(delay(m, self.i, self.cycles, "line"))
+        return m
+
+
 class Skew(Shared):
     """Delays lane k by ``step`` * k cycles, so that a vector becomes a wave; or the reverse.
 
@@ -32,12 +45,14 @@ class Skew(Shared):
                  i[1] ──▶ z ────────▶ o[1]                 i[1] ──▶ z ────────▶ o[1]
                  i[2] ──▶ z ──▶ z ──▶ o[2]                 i[2] ──────────────▶ o[2]
 
+    A wide skew is two of half the width, one of them behind a delay: that is much less to elaborate.
+
     Parameters
     ----------
     module_name : str
-        Name of the Verilog module.
-    shape : ShapeLike
-        Shape of a lane.
+        Name of the Verilog module, to which the number of lanes is added.
+    width : int
+        Bits of a lane.
     lanes : int
         Number of lanes.
     step : int
@@ -47,21 +62,44 @@ class Skew(Shared):
 
     Members
     -------
-    i, o : In, Out of ArrayLayout(shape, lanes)
-        The vector before and after.
+    i, o : In, Out
+        The vector before and after, lane 0 in the lowest bits.
     """
 
-    def __init__(self, module_name, shape, lanes, step, *, reverse=False):
-        self.module_name = module_name
+    FLAT = 16
+
+    def __init__(self, module_name, width, lanes, step, *, reverse=False):
+        self.base_name = module_name
+        self.module_name = f"{module_name}_{lanes}"
+        self.width = width
         self.lanes = lanes
         self.step = step
         self.reverse = reverse
-        layout = data.ArrayLayout(shape, lanes)
-        super().__init__({"i": In(layout), "o": Out(layout)})
+        super().__init__({"i": In(width * lanes), "o": Out(width * lanes)})
 
     def build(self, platform):
         m = Module()
-        for k in range(self.lanes):
-            cycles = self.step * (self.lanes - 1 - k if self.reverse else k)
-            m.d.comb += self.o[k].eq(delay(m, self.i[k], cycles, f"lane_{k}"))
+        if self.lanes <= self.FLAT:
+            m.d.comb += self.o.eq(Cat(
+                delay(m, self.i.word_select(k, self.width), self._cycles(k), f"lane_{k}")
+                for k in range(self.lanes)))
+        else:
+            m.d.comb += self.o.eq(Cat(self._half(m, "low", 0, self.lanes // 2),
+                                      self._half(m, "high", self.lanes // 2, self.lanes)))
         return m
+
+    def _cycles(self, lane):
+        return self.step * (self.lanes - 1 - lane if self.reverse else lane)
+
+    def _half(self, m, name, start, stop):
+        """Lanes ``start`` to ``stop``: what delay they all share, then a skew of their own."""
+        skew = place(m, name, Skew(self.base_name, self.width, stop - start, self.step, reverse=self.reverse))
+        shared = min(self._cycles(start), self._cycles(stop - 1))
+        for k in range(start, stop):
+            lane = self.i.word_select(k, self.width)
+            if shared:
+                line = place(m, f"delay_{k}", _Delay(f"{self.base_name}_delay_{shared}", self.width, shared))
+                m.d.comb += line.i.eq(lane)
+                lane = line.o
+            m.d.comb += skew.i.word_select(k - start, self.width).eq(lane)
+        return skew.o

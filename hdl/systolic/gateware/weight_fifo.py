@@ -1,15 +1,17 @@
 """The weight FIFO: tiles wait here, filled ahead of their use."""
 
-from amaranth.hdl import Module, Signal
-from amaranth.lib import data, fifo, stream, wiring
+from amaranth.hdl import Module
+from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from .mac import operand_shape, recode
+from .mac import recode
+from .queue import Queue
+from .shared import Shared, place
 
 __all__ = ["WeightFifo"]
 
 
-class WeightFifo(wiring.Component):
+class WeightFifo(Shared):
     """Holds ``weight_fifo_depth`` tiles, in block memory where there is some.
 
     Weights are recoded for the array on their way in. A row of weights can leave two cycles after it came, so the
@@ -20,27 +22,29 @@ class WeightFifo(wiring.Component):
     i : In(stream)
         Rows of tiles, C elements each, last row of a tile first.
     o : Out(stream)
-        The same rows, recoded.
+        The same rows, recoded, element 0 in the lowest bits.
     """
+
+    resets = True
 
     def __init__(self, config):
         self.config = config
+        self.module_name = f"{config.name}_weight_fifo"
         arch = config.arch
         super().__init__({
             "i": In(stream.Signature(data.ArrayLayout(arch.format.width, arch.cols))),
-            "o": Out(stream.Signature(data.ArrayLayout(operand_shape(arch), arch.cols))),
+            "o": Out(stream.Signature(arch.operand_width * arch.cols)),
         })
 
-    def elaborate(self, platform):
+    def build(self, platform):
         m = Module()
-        arch = self.config.arch
-        recoded = Signal.like(self.o.payload)
-        m.submodules.queue = queue = fifo.SyncFIFOBuffered(
-            width=len(recoded.as_value()), depth=self.config.weight_fifo_rows)
-        for c, weight in enumerate(self.i.payload):
-            m.d.comb += recoded[c].eq(recode(m, arch, weight))
+        config = self.config
+        queue = place(m, "queue", Queue(f"{config.name}_weight_queue", width=len(self.o.payload),
+                                        depth=config.weight_fifo_rows - 1))
         m.d.comb += [
-            queue.w_data.eq(recoded), queue.w_en.eq(self.i.valid), self.i.ready.eq(queue.w_rdy),
-            self.o.payload.eq(queue.r_data), self.o.valid.eq(queue.r_rdy), queue.r_en.eq(self.o.ready),
+            queue.i.payload.eq(recode(m, config.arch, self.i.payload)),
+            queue.i.valid.eq(self.i.valid),
+            self.i.ready.eq(queue.i.ready),
         ]
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
         return m

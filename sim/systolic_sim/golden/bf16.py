@@ -27,7 +27,8 @@ def _bits(name, value, dtype):
 
 def _widen(name, value):
     """Numbers of bfloat16 bit patterns, as float64."""
-    return to_float32(_bits(name, value, np.uint16)).astype(np.float64)
+    with np.errstate(invalid="ignore"):
+        return to_float32(_bits(name, value, np.uint16)).astype(np.float64)
 
 
 def _canonical(numbers):

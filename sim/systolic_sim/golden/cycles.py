@@ -2,7 +2,7 @@
 
 Weights and rows are on offer from cycle 0, results are taken at once. Then:
 
-* A weight beat is accepted when the weight FIFO, R times its depth in tiles, has room; a place is free
+* A weight beat is accepted when the weight FIFO, ``weight_fifo_rows`` of them, has room; a place is free
   again in the cycle after its beat went into the array.
 * It goes into the array ``weight_latency`` cycles later at the earliest, one beat a cycle; the first of a
   tile not before the cycle after the tile before was switched in.
@@ -41,7 +41,7 @@ class Schedule:
     @property
     def total(self):
         """Cycles from 0 to the last row or result, both included: weights of the first tile and all."""
-        return int(max(self.accepted[-1], *self.results[-1:])) + 1
+        return int(np.concatenate([self.accepted, self.results]).max()) + 1
 
     @property
     def cycles(self):
@@ -110,7 +110,7 @@ class _WeightLoader:
 
     def __init__(self, config):
         self._rows, self._latency = config.arch.rows, config.weight_latency
-        self._depth = config.arch.rows * config.arch.weight_fifo_depth
+        self._depth = config.weight_fifo_rows
         self._accepted = -1
         self.injections = []
 

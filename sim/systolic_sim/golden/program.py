@@ -191,7 +191,7 @@ def _random_operands(arch, rng, count):
     for kind, shape in ((x_kind, (count, arch.rows)), (w_kind, (arch.rows, arch.cols))):
         values = kind(rng, shape)
         if arch.format is Format.BF16:
-            values = _sprinkle(rng, values, rng.choice([0, 0, 0.25 / arch.rows, 0.5]))
+            values = _sprinkle(rng, values, rng.choice([0, 0.25 / arch.rows, 0.5], p=[0.6, 0.3, 0.1]))
         operands.append(values)
     return operands
 
@@ -221,9 +221,11 @@ def _bf16_any(rng, shape):
 
 
 def _bf16_cancelling(rng, shape):
-    """Few magnitudes of either sign: sums that cancel wholly, partly, or down to a tie."""
-    few = np.array([0x3F80, 0x3F81, 0x3FFF, 0x3F00, 0x45FF, 0x3980], np.uint16)
-    return rng.choice(few, shape) ^ rng.choice(np.array([0, 0x8000], np.uint16), shape)
+    """One or two magnitudes of either sign: sums that cancel wholly, partly, or down to a tie."""
+    magnitudes = np.array([0x3F80, 0x3F81, 0x3FFF, 0x3F00, 0x45FF, 0x3980], np.uint16)
+    common, rare = rng.choice(magnitudes, 2)
+    values = np.where(rng.random(shape) < rng.choice([0, 0.2]), rare, common)
+    return values | _bf16_any(rng, shape) & np.uint16(0x8000)
 
 
 def _bf16_exponents(low, high):

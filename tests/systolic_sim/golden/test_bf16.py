@@ -1,6 +1,7 @@
 """bf16 golden model against ml_dtypes, numpy's floats, and exact rationals rounded by other code."""
 
 import fractions
+import math
 
 import hypothesis
 import hypothesis.strategies as st
@@ -11,12 +12,14 @@ import pytest
 from systolic_sim.golden import bf16
 
 INFINITY, NAN, SIGN = 0x7F800000, 0x7FC00000, 0x80000000
-SPECIALS = [0, 1, 2, 0x40, 0x7E, 0x7F, 0x80, 0x81, 0xFF, 0x100, 0x1F80, 0x2000, 0x3F7F, 0x3F80, 0x3F81, 0x3FFF,
-            0x4000, 0x4380, 0x5F80, 0x5FFF, 0x7F00, 0x7F7F, 0x7F80, 0x7F81, 0x7FC0, 0x7FFF]
+SPECIALS = [0, 1, 2, 0x40, 0x7E, 0x7F, 0x80, 0x81, 0xFF, 0x100, 0x1F80, 0x2000, 0x3F7F, 0x3F80, 0x3F81,
+            0x3FFF, 0x4000, 0x4380, 0x5F80, 0x5FFF, 0x7F00, 0x7F7F, 0x7F80, 0x7F81, 0x7FC0, 0x7FFF]
 SPECIALS += [bits | 0x8000 for bits in SPECIALS]
 SPECIAL_PSUMS = [0, 1, 2, 0x7FFFFF, 0x800000, 0x800001, 0x33800000, 0x34000000, 0x3F7FFFFF, 0x3F800000,
                  0x3F800001, 0x3F808000, 0x7F000000, 0x7F7FFFFF, 0x7F800000, 0x7F800001, 0x7FFFFFFF]
 SPECIAL_PSUMS += [bits | SIGN for bits in SPECIAL_PSUMS]
+BF16 = st.integers(0, 0xFFFF)
+NEIGHBOURS = st.tuples(st.integers(0, 2**32 - 1), st.integers(-2**25, 2**25))
 
 
 def decode(bits):
@@ -50,7 +53,7 @@ def reference_fma(a, w, psum):
     a, w, psum = (value if isinstance(value, float) else float((value > 0) - (value < 0))
                   for value in (a, w, psum))
     total = a * w + psum
-    return NAN if total != total else INFINITY if total > 0 else INFINITY | SIGN
+    return NAN if math.isnan(total) else INFINITY if total > 0 else INFINITY | SIGN
 
 
 def check_fma(a, w, psum):
@@ -63,7 +66,6 @@ def check_fma(a, w, psum):
 
 def check_add(a, b):
     got = bf16.add(np.array(a, np.uint32), np.array(b, np.uint32))
-    # 1.0 stands in for w: a + b = a * 1 + b, with a too wide for the reference's own signature.
     for x, y, z in zip(a, b, got.tolist(), strict=True):
         finite = (x & 0x7F800000) != INFINITY and (y & 0x7F800000) != INFINITY
         want = encode(decode(x) + decode(y)) if finite else reference_sum(x, y)
@@ -139,8 +141,7 @@ def test_fma_near_ties():
 
 
 @hypothesis.settings(max_examples=300, deadline=None)
-@hypothesis.given(st.lists(st.tuples(st.integers(0, 0xFFFF), st.integers(0, 0xFFFF), st.integers(0, 2**32 - 1)),
-                           min_size=1, max_size=50))
+@hypothesis.given(st.lists(st.tuples(BF16, BF16, st.integers(0, 2**32 - 1)), min_size=1, max_size=50))
 def test_fma_any(triples):
     check_fma(*map(list, zip(*triples, strict=True)))
 
@@ -164,8 +165,7 @@ def test_add_special_pairs():
 
 
 @hypothesis.settings(max_examples=300, deadline=None)
-@hypothesis.given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.integers(-2**25, 2**25)), min_size=1, max_size=50),
-                  st.booleans())
+@hypothesis.given(st.lists(NEIGHBOURS, min_size=1, max_size=50), st.booleans())
 def test_add_any(pairs, opposite):
     a = [a for a, _ in pairs]
     check_add(a, [(a + d) % 2**32 ^ SIGN * opposite for a, d in pairs])
@@ -188,6 +188,18 @@ def test_matmul_is_fma_down_the_column():
         np.testing.assert_array_equal(bf16.matmul(x, w), psum, strict=True)
 
 
+def test_matmul_of_products_beyond_float32():
+    """Exact products above and below what fp32 holds, which a sum brings back or keeps."""
+    rng = np.random.default_rng(7)
+    for low, high in ((46, 66), (188, 192)):
+        x, w = (rng.integers(1 << 16, size=shape, dtype=np.uint16) & 0x807F for shape in ((50, 8), (8, 50)))
+        x, w = (v | rng.integers(low, high, v.shape, np.uint16) << 7 for v in (x, w))
+        psum = np.zeros((50, 50), np.uint32)
+        for row in range(8):
+            psum = bf16.fma(x[:, row, None], w[row], psum)
+        np.testing.assert_array_equal(bf16.matmul(x, w), psum)
+
+
 def test_matmul_near_float64():
     rng = np.random.default_rng(6)
     x, w = (bf16.from_float32(rng.standard_normal((256, 256), np.float32)) for _ in range(2))
@@ -203,10 +215,10 @@ def test_order_counts():
     assert bf16.matmul(x[:, [0, 2, 1]], ones).view(np.float32) == 1
 
 
-@pytest.mark.parametrize("bits, want", [((0x8000, 0x3F80, SIGN), 0), ((0x8001, 0x0001, 0), 0), ((1, 0x3F80, 0), 1 << 16)],
-                         ids=["negative zero", "underflow", "subnormal kept"])
-def test_zeros_and_subnormals(bits, want):
-    a, w, psum = bits
+@pytest.mark.parametrize("a, w, psum, want", [
+    (0x8000, 0x3F80, SIGN, 0), (0x8001, 0x0001, 0, 0), (0x3F80, 0xBF80, 0x3F800000, 0),
+    (0x0001, 0x3F80, 0, 1 << 16)], ids=["negative zero", "underflow", "cancellation", "subnormal kept"])
+def test_zeros_and_subnormals(a, w, psum, want):
     assert bf16.fma(np.uint16(a), np.uint16(w), np.uint32(psum)) == want
 
 

@@ -20,7 +20,7 @@ def simulate(config, program):
     credits, returned, in_flight, last_touch = config.result_fifo_depth, 0, [], {}
     cycle = 0
     while len(accepted) < n or in_flight:
-        room = len(fifo) < rows * config.arch.weight_fifo_depth
+        room = len(fifo) < config.weight_fifo_rows
         if fifo and fifo[0] + config.weight_latency <= cycle and shadow < rows:
             fifo.pop(0)
             shadow += 1
@@ -75,9 +75,10 @@ def random_config(rng):
 def tall_program(arch, tiles, rows):
     """That many rows on each tile, none of which waits for another."""
     n = tiles * rows
-    return Program(tiles=np.zeros((tiles, arch.rows, arch.cols), np.int8), x=np.zeros((n, arch.rows), np.int8),
-                   address=np.arange(n) % arch.accumulator_depth, accumulate=np.zeros(n, bool),
-                   switch=np.arange(n) % rows == 0, last=np.ones(n, bool))
+    return Program(
+        tiles=np.zeros((tiles, arch.rows, arch.cols), np.int8), x=np.zeros((n, arch.rows), np.int8),
+        address=np.arange(n) % arch.accumulator_depth, accumulate=np.zeros(n, bool),
+        switch=np.arange(n) % rows == 0, last=np.ones(n, bool))
 
 
 @pytest.mark.parametrize("seed", range(20))
@@ -85,7 +86,8 @@ def test_random_programs(seed):
     rng = np.random.default_rng(seed)
     for _ in range(8):
         config = random_config(rng)
-        check(config, random_program(config.arch, rng, max_rows=int(rng.choice([1, 2, 3 * config.arch.rows]))))
+        max_rows = int(rng.choice([1, 2, 3 * config.arch.rows]))
+        check(config, random_program(config.arch, rng, max_rows=max_rows))
 
 
 def test_few_credits_and_other_latencies():
@@ -111,7 +113,7 @@ def test_credits_never_wait_in_a_real_configuration():
 
 @pytest.mark.parametrize("rows", [1, 3, 8, 11])
 def test_no_cycle_lost(rows):
-    """With at least R rows a tile, R from 3 up, every cycle takes a row."""
+    """With as many rows on a tile as a tile has, every cycle takes a row; with fewer, loading shows."""
     config = preset("int8_8x8")
     predicted = schedule(config, tall_program(config.arch, 9, rows))
     waits = 0 if rows >= 8 else 8 * (8 - rows)
@@ -131,9 +133,9 @@ def test_one_small_product():
 
 def test_accumulating_waits_for_the_turnaround():
     config = preset("bf16_4x4")
-    flags = np.arange(5) > 0
-    program = Program(tiles=np.zeros((1, 4, 4), np.uint16), x=np.zeros((5, 4), np.uint16), address=np.array([3, 3, 1, 3, 3]),
-                      accumulate=flags & (np.arange(5) != 2), switch=~flags, last=np.arange(5) == 4)
+    program = dataclasses.replace(
+        tall_program(config.arch, 1, 5), address=np.array([3, 3, 1, 3, 3]),
+        accumulate=np.array([False, True, False, True, True]))
     steps = np.diff(schedule(config, program).accepted)
     assert steps.tolist() == [config.turnaround, 1, config.turnaround - 1, config.turnaround]
 
@@ -143,6 +145,13 @@ def test_unused_tiles():
     config = preset("ice40_4x4")
     program = dataclasses.replace(tall_program(config.arch, 1, 6), tiles=np.zeros((3, 4, 4), np.int8))
     assert schedule(config, program).injections.tolist() == [2, 3, 4, 5, 6, 7, 8, 9]
+
+
+def test_first_row_switches_unasked():
+    config = preset("ice40_4x4")
+    program = tall_program(config.arch, 2, 5)
+    unasked = dataclasses.replace(program, switch=program.switch & (np.arange(10) > 0))
+    assert schedule(config, unasked).accepted.tolist() == schedule(config, program).accepted.tolist()
 
 
 def test_no_results():

@@ -68,15 +68,17 @@ def test_state_lives_on():
     unit = MatrixUnit(ARCH)
     unit.load(np.array([[5]], np.int8))
     unit.load(np.array([[7]], np.int8))
-    assert unit.rows(small(address=[0, 0, 1], accumulate=[False, True, False])).ravel().tolist() == [5, 10, 5]
-    again = small(address=[0, 1, 1], accumulate=[True] * 3, switch=[False, True, False], last=[True, False, True])
+    before = small(address=[0, 0, 1], accumulate=[False, True, False])
+    assert unit.rows(before).ravel().tolist() == [5, 10, 5]
+    again = small(address=[0, 1, 1], accumulate=[True] * 3, switch=[False, True, False],
+                  last=[True, False, True])
     assert unit.rows(again).ravel().tolist() == [15, 19]
     assert unit.accumulators.ravel().tolist() == [15, 19]
 
 
 @pytest.mark.parametrize("columns, message", [
     ({"switch": [True, True, False]}, "row 1 switches with no tile queued"),
-    ({"accumulate": [False, True, True], "address": [0, 0, 1]}, "row 2 accumulates on an entry that was never"),
+    ({"accumulate": [False, True, True], "address": [0, 0, 1]}, "row 2 accumulates on an entry that was"),
     ({"accumulate": [True, False, False]}, "row 0 accumulates on an entry"),
     ({"address": [0, 2, 0]}, "row 1 addresses outside the 2 accumulators"),
     ({"address": [0, 0, -1]}, "row 2 addresses outside")])
@@ -86,6 +88,13 @@ def test_errors_name_the_row_and_change_nothing(columns, message):
     with pytest.raises(ValueError, match=message):
         unit.rows(small(**columns))
     assert unit.rows(small()).ravel().tolist() == [5, 5, 5]
+
+
+def test_an_entry_written_is_not_another():
+    unit = MatrixUnit(ARCH)
+    unit.run(small())
+    with pytest.raises(ValueError, match="row 1 accumulates"):
+        unit.rows(small(address=[0, 1, 0], accumulate=[True] * 3))
 
 
 def test_no_tile_at_all():

@@ -10,19 +10,21 @@ import pytest
 
 from systolic_sim.golden.requantise import quantise_multiplier, requantise, requantise_fp32
 
+HALF = fractions.Fraction(1, 2)
 SUMS = st.one_of(st.integers(-2**31, 2**31 - 1), st.integers(-2000, 2000),
                  st.sampled_from([-2**31, 2**31 - 1, 0, 1, -1, 2**30, -2**30]))
-MULTIPLIERS = st.one_of(st.integers(2**30, 2**31 - 1), st.sampled_from([0, 2**30, 2**30 + 1, 2**31 - 1, 3 << 29]))
+MULTIPLIERS = st.one_of(st.integers(2**30, 2**31 - 1),
+                        st.sampled_from([0, 2**30, 2**30 + 1, 2**31 - 1, 3 << 29]))
 
 
 def single(x, multiplier, shift):
     """The real product, rounded once, halves up."""
-    return math.floor(fractions.Fraction(x * multiplier, 2**31) * fractions.Fraction(2)**shift + fractions.Fraction(1, 2))
+    return math.floor(fractions.Fraction(x * multiplier, 2**31) * fractions.Fraction(2)**shift + HALF)
 
 
 def double(x, multiplier, shift):
     """High half of the doubled product rounded halves up, then halves away from zero."""
-    high = math.floor(fractions.Fraction(x * 2**max(shift, 0) * multiplier, 2**31) + fractions.Fraction(1, 2))
+    high = math.floor(fractions.Fraction(x * 2**max(shift, 0) * multiplier, 2**31) + HALF)
     if shift >= 0:
         return high
     whole, rest = divmod(abs(high), 2**-shift)
@@ -42,7 +44,8 @@ def test_equals_formula(mode, reference, data, zero_point, shift, multiplier):
     x = data.draw(st.lists(SUMS, min_size=1, max_size=20))
     # Sums for which the result is about to leave or to change within int8, ties among them.
     steps = data.draw(st.lists(st.integers(-300, 300), max_size=20))
-    x += [max(-2**31, min(2**31 - 1, k * 2**(30 - shift) // max(multiplier, 1))) for k in steps if shift <= 30]
+    near = [k * 2**(30 - shift) // max(multiplier, 1) for k in steps]
+    x += [max(-2**31, min(2**31 - 1, each)) for each in near]
     got = requantise(np.array(x, np.int32), multiplier, shift, zero_point=zero_point, mode=mode)
     assert got.dtype == np.int8
     assert got.tolist() == [clamp(reference(each, multiplier, shift), zero_point) for each in x]
@@ -77,9 +80,8 @@ def fp32_datapath(x, scale):
         whole, rest = product << -point, fractions.Fraction(0)
     else:
         whole, rest = product >> point, fractions.Fraction(product & (1 << point) - 1, 1 << point)
-    half = fractions.Fraction(1, 2)
-    tie = abs(rest - half) <= fractions.Fraction(2)**(whole.bit_length() - 25)
-    y = whole + (whole & 1 if tie else rest > half)
+    tie = abs(rest - HALF) <= fractions.Fraction(2)**(whole.bit_length() - 25)
+    y = whole + (whole & 1 if tie else rest > HALF)
     return -y if x < 0 else y
 
 
