@@ -73,9 +73,11 @@ class Library:
         if component.module_name not in self.modules:
             self.modules[component.module_name] = self._elaborate(component, ports)
         connections = {f"{'o' if flow is Out else 'i'}_{name}": value for name, (value, flow) in ports.items()}
-        if component.resets:
-            connections["i_rst"] = ResetSignal()
-        return Instance(component.module_name, i_clk=ClockSignal(), **connections)
+        for name, value in {"clk": ClockSignal(), "rst": ResetSignal()}.items():
+            # A module without registers has no such port.
+            if re.search(rf" input \d+ +\\{name}$", self.modules[component.module_name], re.MULTILINE):
+                connections[f"i_{name}"] = value
+        return Instance(component.module_name, **connections)
 
     def _elaborate(self, component, ports):
         directions = {name: (value, PortDirection.Output if flow is Out else PortDirection.Input)

@@ -97,7 +97,8 @@ def test_few_credits_and_other_latencies():
         real = random_config(rng)
         config = types.SimpleNamespace(
             arch=real.arch, latency=int(rng.integers(1, 12)), turnaround=int(rng.integers(1, 9)),
-            result_fifo_depth=int(rng.integers(1, 5)), weight_latency=int(rng.integers(1, 6)))
+            result_fifo_depth=int(rng.integers(1, 5)), weight_latency=int(rng.integers(1, 6)),
+            weight_fifo_rows=real.weight_fifo_rows)
         check(config, random_program(real.arch, rng, tiles=int(rng.integers(1, 10))))
 
 
@@ -107,7 +108,8 @@ def test_credits_never_wait_in_a_real_configuration():
         config = random_config(rng)
         program = random_program(config.arch, rng)
         plenty = types.SimpleNamespace(arch=config.arch, latency=config.latency, turnaround=config.turnaround,
-                                       result_fifo_depth=10**6, weight_latency=config.weight_latency)
+                                       result_fifo_depth=10**6, weight_latency=config.weight_latency,
+                                       weight_fifo_rows=config.weight_fifo_rows)
         assert schedule(config, program).accepted.tolist() == schedule(plenty, program).accepted.tolist()
 
 
