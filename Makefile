@@ -7,7 +7,7 @@ run: .venv/ready ; $(SYSTOLIC) run $(ARGS)
 test: .venv/ready ; .venv/bin/python -m pytest $(ARGS)
 verilog: .venv/ready ; $(SYSTOLIC) generate --config $(CONFIG) $(ARGS)
 sim: .venv/ready ; $(SYSTOLIC) sim $(ARGS)
-bench: .venv/ready ; $(SYSTOLIC) report $(ARGS)
+bench: .venv/ready ; $(SYSTOLIC) report --out docs/results.md $(ARGS)
 lint: .venv/ready ; .venv/bin/ruff check . && .venv/bin/mypy
 clean: ; rm -rf .venv build
 

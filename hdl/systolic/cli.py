@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 
-from .config import Arch, Config, ConfigError, Impl, PRESETS, preset
+from .config import PRESETS, Arch, Config, ConfigError, Impl, preset
 
 __all__ = ["add_config_arguments", "add_generate", "config_from", "main"]
 

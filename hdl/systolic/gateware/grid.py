@@ -176,5 +176,6 @@ class Grid(_Segment):
                 segment.control.eq(control), segment.w.eq(w), segment.psum.eq(psum),
             ]
             above = segment.control_below, segment.w_below, segment.psum_below
-        m.d.comb += [below.eq(o) for below, o in zip((self.control_below, self.w_below, self.psum_below), above)]
+        control, w, psum = above
+        m.d.comb += [self.control_below.eq(control), self.w_below.eq(w), self.psum_below.eq(psum)]
         return m

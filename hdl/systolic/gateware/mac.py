@@ -9,7 +9,7 @@ from amaranth.hdl import Cat, Const, Module, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from ..config import Format
-from .float import FloatAdder, Operand, Psum, Term, OperandDecoder
+from .float import FloatAdder, Operand, OperandDecoder, Psum, Term
 from .shared import Shared, place
 from .skew import delay
 
@@ -36,7 +36,7 @@ def recode(m, arch, elements):
     if arch.format is Format.INT8:
         return elements.as_value()
     decoders = [place(m, f"decoder_{k}", OperandDecoder()) for k in range(elements.shape().length)]
-    m.d.comb += [decoder.i.eq(bits) for decoder, bits in zip(decoders, elements)]
+    m.d.comb += [decoder.i.eq(bits) for decoder, bits in zip(decoders, elements, strict=True)]
     return Cat(decoder.o for decoder in decoders)
 
 

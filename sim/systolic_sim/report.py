@@ -1,0 +1,72 @@
+"""``systolic report``: measures the claims about the matrix unit, prints the tables and writes docs/results.md."""
+
+import dataclasses
+from pathlib import Path
+
+import rich.console
+import rich.progress
+import rich.table
+
+from systolic.config import ConfigError
+
+__all__ = ["Table", "add"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Table:
+    """A claim and the figures that bear it out.
+
+    Parameters
+    ----------
+    title, claim : str
+    columns : tuple of str
+    rows : list of tuple of str
+    holds : bool
+        Whether the figures bear out the claim.
+    """
+
+    title: str
+    claim: str
+    columns: tuple
+    rows: list
+    holds: bool
+
+    def markdown(self):
+        lines = [f"## {self.title}", "", f"Claim: {self.claim}. **{'Holds' if self.holds else 'Does not hold'}.**", ""]
+        lines += [f"| {' | '.join(self.columns)} |", "|---" * len(self.columns) + "|"]
+        return "\n".join(lines + [f"| {' | '.join(row)} |" for row in self.rows]) + "\n"
+
+    def rich(self):
+        verdict = "holds" if self.holds else "DOES NOT HOLD"
+        table = rich.table.Table(title=self.title, caption=f"{verdict}: {self.claim}")
+        for number, column in enumerate(self.columns):
+            table.add_column(column, justify="right" if number else "left")
+        for row in self.rows:
+            table.add_row(*(cell.strip("*") for cell in row))
+        return table
+
+
+def add(subparsers):
+    parser = subparsers.add_parser("report", help="measure every claim and print the tables",
+                                   description="Measure the claims about the matrix unit on the generated Verilog.")
+    parser.add_argument("claims", nargs="*", metavar="claim", help="which ones (all)")
+    parser.add_argument("--out", help="Markdown file to write the tables to")
+    parser.set_defaults(run=_report)
+
+
+def _report(args):
+    from systolic_sim.claims import CLAIMS  # only here: imports all there is
+
+    for name in args.claims:
+        if name not in CLAIMS:
+            raise ConfigError(f"claim must be one of {', '.join(CLAIMS)}, not {name!r}")
+    console = rich.console.Console()
+    tables = []
+    for name in args.claims or CLAIMS:
+        with rich.progress.Progress(console=console, transient=True) as progress:
+            tables.append(CLAIMS[name](lambda items, label, bar=progress: bar.track(list(items), description=label)))
+        console.print(tables[-1].rich())
+    if args.out:
+        head = "# Results\n\nMeasured by `make bench`, which writes this page, on the generated Verilog.\n"
+        Path(args.out).write_text("\n".join([head, *(table.markdown() for table in tables)]))
+    return 0 if all(table.holds for table in tables) else 1

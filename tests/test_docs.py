@@ -1,0 +1,81 @@
+"""What the documentation says is what the design does."""
+
+import re
+from pathlib import Path
+
+import pytest
+from amaranth.hdl import Fragment
+from amaranth.sim import Simulator
+
+from systolic.config import PRESETS, Arch, Config
+from systolic.gateware.matrix_unit import MatrixUnit
+
+ROOT = Path(__file__).parent.parent
+PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
+
+# A 2x2 int8 unit, two rows of x times two tiles of w: names and what is offered, beat by beat.
+WEIGHTS = ["v1", "v0", "w1", "w0"]
+ROWS = [("x0", "s"), ("x1", ""), ("y0", "sal"), ("y1", "al")]
+
+
+def timeline():
+    """The example's handshakes as text, from Amaranth's simulator."""
+    dut = MatrixUnit(Config(arch=Arch(rows=2, cols=2)))
+    cycles = []
+
+    async def testbench(ctx):
+        sent = {"weights": 0, "rows": 0, "results": 0}
+        ctx.set(dut.results.ready, 1)
+        while sent["results"] < 2:
+            flags = ROWS[sent["rows"]][1] if sent["rows"] < len(ROWS) else ""
+            ctx.set(dut.weights.valid, sent["weights"] < len(WEIGHTS))
+            ctx.set(dut.rows.valid, sent["rows"] < len(ROWS))
+            for name, letter in (("switch", "s"), ("accumulate", "a"), ("last", "l")):
+                ctx.set(dut.rows.payload[name], letter in flags)
+            ctx.set(dut.rows.payload.address, sent["rows"] % 2)
+            streams = {"weights": dut.weights, "rows": dut.rows, "results": dut.results}
+            state = {name: (ctx.get(stream.valid), ctx.get(stream.ready)) for name, stream in streams.items()}
+            cycles.append((dict(sent), state, flags))
+            for name, (valid, ready) in state.items():
+                sent[name] += valid and ready
+            await ctx.tick()
+
+    simulator = Simulator(Fragment.get(dut, None))
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+    return "\n".join(_lines(cycles))
+
+
+def _lines(cycles):
+    def level(values):
+        return "".join("‾‾‾" if value else "___" for value in values)
+
+    def data(names, stream):
+        return "".join(f"{names[sent[stream]]:3}" if state[stream][0] else " . " for sent, state, _ in cycles)
+
+    names = {"weights": WEIGHTS, "rows": [name for name, _ in ROWS], "results": ["r0", "r1"]}
+    yield "cycle            " + "".join(f"{cycle:<3}" for cycle in range(len(cycles))).rstrip()
+    for stream in names:
+        yield f"{stream + '_valid':17}" + level(state[stream][0] for _, state, _ in cycles)
+        yield f"{stream + '_ready':17}" + level(state[stream][1] for _, state, _ in cycles)
+        yield f"{stream + '_data':17}" + data(names[stream], stream).rstrip()
+        if stream == "rows":
+            for name in ("switch", "accumulate", "last"):
+                yield f"{'rows_' + name:17}" + level(name[0] in flags for *_, flags in cycles)
+
+
+def test_the_waveform_in_the_interface_page_is_what_the_design_does():
+    assert timeline() in (ROOT / "docs/interfaces.md").read_text(), timeline()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_lead_to_files(page):
+    for link in re.findall(r"\]\(([^)#]+)", page.read_text()):
+        if "://" not in link:
+            assert (page.parent / link).exists(), link
+
+
+def test_presets_are_all_documented():
+    text = (ROOT / "docs/interfaces.md").read_text()
+    assert [name for name in PRESETS if f"`{name}`" not in text] == []
