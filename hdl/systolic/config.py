@@ -221,7 +221,7 @@ class Config:
 
     @property
     def weight_fifo_rows(self):
-        """Rows of weights the weight FIFO holds: its tiles, at least the two that full rate takes, and one at its output."""
+        """Rows of weights the weight FIFO holds: its tiles, or the two that full rate takes, and one at its output."""
         return max(2, self.arch.weight_fifo_depth * self.arch.rows) + 1
 
     @property
