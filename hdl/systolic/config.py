@@ -122,7 +122,11 @@ class Impl:
         Memory style: ``"auto"`` leaves it to synthesis, ``"block"`` and ``"distributed"`` ask for block
         or LUT memory (attribute ``ram_style``).
     multiplier : str
-        Multiplier mapping. ``"generic"``: a behavioural product, mapped by synthesis.
+        Multiplier mapping. ``"generic"``: a behavioural product, mapped by synthesis. ``"ecp5_dsp"``: a MULT18X18D with
+        its own registers. ``"ecp5_lut"``: carry chains of the ECP5; int8 only.
+    lut_rows : int
+        Rows, counted from the foot of the array, whose multipliers are made of LUTs (``"ecp5_lut"``) although
+        ``multiplier`` is ``"ecp5_dsp"``: so a device is filled, not its DSP count obeyed.
 
     Raises
     ------
@@ -136,9 +140,10 @@ class Impl:
     memory_stages: int = 1
     memory: str = "auto"
     multiplier: str = "generic"
+    lut_rows: int = 0
 
     MEMORIES = ("auto", "block", "distributed")
-    MULTIPLIERS = ("generic",)
+    MULTIPLIERS = ("generic", "ecp5_dsp", "ecp5_lut")
 
     def __post_init__(self):
         if self.product_stages is not None:
@@ -151,6 +156,7 @@ class Impl:
                  "one of " + ", ".join(self.MEMORIES), self.memory)
         _require(self.multiplier in self.MULTIPLIERS, "multiplier",
                  "one of " + ", ".join(self.MULTIPLIERS), self.multiplier)
+        _require_int("lut_rows", self.lut_rows, 0)
 
 
 # Psum latencies that a cell of each format can have, and the one it has when nobody asks.
@@ -180,8 +186,24 @@ class Config:
             object.__setattr__(self, "impl", dataclasses.replace(self.impl, product_stages=stages))
         _require_int("psum_stages", self.impl.psum_stages, low, high,
                      f" with format {self.arch.format.value}")
+        self._check_multiplier()
         _require(isinstance(self.name, str) and self.name.isidentifier() and self.name.isascii(), "name",
                  "a Verilog identifier", self.name)
+
+    def _check_multiplier(self):
+        impl = self.impl
+        if impl.multiplier != "generic":
+            _require_int("product_stages", impl.product_stages, 1, 3, f" with multiplier {impl.multiplier}")
+        if impl.multiplier == "ecp5_lut":
+            _require(self.arch.format is Format.INT8, "format", "int8 with multiplier ecp5_lut", self.arch.format.value)
+        most = self.arch.rows if impl.multiplier == "ecp5_dsp" and self.arch.format is Format.INT8 else 0
+        _require_int("lut_rows", impl.lut_rows, 0, most, " (the int8 rows with multiplier ecp5_dsp)")
+
+    @property
+    def row_mappings(self):
+        """Multiplier mapping of each row, top to bottom."""
+        lut_rows = self.impl.lut_rows
+        return (self.impl.multiplier,) * (self.arch.rows - lut_rows) + ("ecp5_lut",) * lut_rows
 
     @functools.cached_property
     def array_latency(self):

@@ -18,6 +18,8 @@ first R - r of the tile's weight rows and passes on all but the last, its own. N
 a wave started before the reset stays ahead of all that start after it.
 """
 
+import itertools
+
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
@@ -59,9 +61,10 @@ class Cell(Shared):
         ``psum + a * weight``, L cycles after ``psum``.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, mapping):
         self.config = config
-        self.module_name = f"{config.name}_cell"
+        self.mapping = mapping
+        self.module_name = f"{config.name}_{mapping}_cell"
         operand, psum = config.arch.operand_width, config.arch.psum_width
         super().__init__({
             "a": In(operand), "switch": In(1), "load": In(1), "w": In(operand), "psum": In(psum),
@@ -72,18 +75,15 @@ class Cell(Shared):
     def build(self, platform):
         m = Module()
         impl = self.config.impl
-        unit = place(m, "mac", mac(self.config))
-        active = Signal.like(self.w, reset_less=True)
+        unit = place(m, "mac", mac(self.config, self.mapping))
         shadow = Signal.like(self.w, reset_less=True)
-        with m.If(self.switch):
-            m.d.sync += active.eq(shadow)
         with m.If(self.load):
             m.d.sync += shadow.eq(self.w)
 
         a = delay(m, self.a, 1, "activation")
         m.d.comb += [
-            unit.a.eq(a),
-            unit.w.eq(active),
+            unit.a.eq(self.a), unit.a_held.eq(a),
+            unit.switch.eq(self.switch), unit.w.eq(shadow),
             unit.psum.eq(self.psum),
             self.psum_below.eq(unit.o),
             self.w_below.eq(delay(m, shadow, impl.psum_stages - 1, "shadow_below")),
@@ -113,15 +113,16 @@ class _Segment(Shared):
 class Row(_Segment):
     """C cells, and the control that the row below gets L cycles later."""
 
-    def __init__(self, config):
-        self.module_name = f"{config.name}_row"
+    def __init__(self, config, mapping):
+        self.mapping = mapping
+        self.module_name = f"{config.name}_{mapping}_row"
         super().__init__(config, 1)
 
     def build(self, platform):
         m = Module()
         stages = self.config.impl.psum_stages
         a, switch, load = self.a, self.control.switch, self.control.load
-        cells = [place(m, f"cell_{c}", Cell(self.config)) for c in range(self.config.arch.cols)]
+        cells = [place(m, f"cell_{c}", Cell(self.config, self.mapping)) for c in range(self.config.arch.cols)]
         for c, cell in enumerate(cells):
             m.d.comb += [
                 cell.a.eq(a), cell.switch.eq(switch), cell.load.eq(load),
@@ -149,21 +150,29 @@ class Grid(_Segment):
 
     Activations of row r are expected L * r cycles after those of row 0, weights of column c ``hop_stages`` * c after
     those of column 0; psums leave with the columns' delay and L cycles for each row.
+
+    Parameters
+    ----------
+    config : Config
+    mappings : tuple of str
+        How the multipliers of each row are mapped.
     """
 
     FANOUT = 4
 
-    def __init__(self, config, rows):
-        self.module_name = f"{config.name}_{rows}_rows"
-        super().__init__(config, rows)
+    def __init__(self, config, mappings):
+        self.mappings = mappings
+        runs = [f"{len(list(run))}_{mapping}" for mapping, run in itertools.groupby(mappings)]
+        self.module_name = "_".join([config.name, *runs, "rows"])
+        super().__init__(config, len(mappings))
 
     def _segments(self):
         size = 1
         while size * self.FANOUT < self.rows:
             size *= self.FANOUT
         for start in range(0, self.rows, size):
-            rows = min(size, self.rows - start)
-            yield start, Row(self.config) if rows == 1 else Grid(self.config, rows)
+            mappings = self.mappings[start:start + size]
+            yield start, Grid(self.config, mappings) if len(mappings) > 1 else Row(self.config, *mappings)
 
     def build(self, platform):
         m = Module()

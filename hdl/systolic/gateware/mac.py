@@ -1,8 +1,6 @@
 """Multiply-accumulate in each number format: ``psum + a * w``, fully pipelined.
 
-All share one signature and one rule of timing, so the grid need not know the format: the product may take
-``product_stages`` cycles longer than the psum, hence ``o`` is ``psum`` of L cycles ago plus the product of
-``a`` and ``w`` of L + ``product_stages`` cycles ago.
+All share one signature and one rule of timing, so the grid need not know the format.
 """
 
 from amaranth.hdl import Cat, Const, Module, Signal, signed
@@ -10,6 +8,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..config import Format
 from .float import FloatAdder, Operand, OperandDecoder, Psum, Term
+from .multiplier import multiplier
 from .shared import Shared, place
 from .skew import delay
 
@@ -47,22 +46,32 @@ class Mac(Shared):
     ----------
     config : Config
         Format, ``product_stages`` and ``psum_stages``.
+    mapping : str
+        How its multiplier is mapped.
 
     Members
     -------
-    a, w : In(operand_shape(arch))
-        Activation and weight.
+    a, a_held, switch, w : In
+        Activation, the same one cycle later, and what makes the shadow weight ``w`` the active one: see
+        :class:`~systolic.gateware.multiplier.Multiplier`.
     psum : In(psum_shape(arch))
-        Psum from the row above.
+        Psum from the row above, ``product_stages`` + 1 cycles after ``a``.
     o : Out(psum_shape(arch))
-        Psum to the row below.
+        Psum to the row below, L cycles after ``psum``.
     """
 
-    def __init__(self, config):
+    def __init__(self, config, mapping):
         self.config = config
-        self.module_name = f"{config.name}_mac"
+        self.mapping = mapping
+        self.module_name = f"{config.name}_{mapping}_mac"
         operand, psum = operand_shape(config.arch), psum_shape(config.arch)
-        super().__init__({"a": In(operand), "w": In(operand), "psum": In(psum), "o": Out(psum)})
+        super().__init__({"a": In(operand), "a_held": In(operand), "switch": In(1), "w": In(operand),
+                          "psum": In(psum), "o": Out(psum)})
+
+    def _multiply(self, m, a, a_held, w):
+        unit = place(m, "multiplier", multiplier(self.mapping, width=len(w), stages=self.config.impl.product_stages))
+        m.d.comb += [unit.a.eq(a), unit.a_held.eq(a_held), unit.switch.eq(self.switch), unit.w.eq(w)]
+        return unit.o
 
 
 class Int8Mac(Mac):
@@ -70,13 +79,9 @@ class Int8Mac(Mac):
 
     def build(self, platform):
         m = Module()
-        impl = self.config.impl
-        product = Signal(signed(16))
-        m.d.comb += product.eq(self.a * self.w)
-        product = delay(m, product, impl.product_stages, "product_delayed")
         total = Signal.like(self.o)
-        m.d.comb += total.eq(self.psum + product)
-        m.d.comb += self.o.eq(delay(m, total, impl.psum_stages, "total_delayed"))
+        m.d.comb += total.eq(self.psum + self._multiply(m, self.a, self.a_held, self.w))
+        m.d.comb += self.o.eq(delay(m, total, self.config.impl.psum_stages, "total_delayed"))
         return m
 
 
@@ -86,14 +91,23 @@ class Bf16Mac(Mac):
     def build(self, platform):
         m = Module()
         impl = self.config.impl
-        product = delay(m, self._product(m), impl.product_stages, "product_delayed")
+        mantissa = self._multiply(m, self.a.mantissa, self.a_held.mantissa, self.w.mantissa)
         adder = place(m, "adder", FloatAdder(stages=impl.psum_stages))
-        m.d.comb += [adder.term.eq(product), adder.psum.eq(self.psum), self.o.eq(adder.o)]
+        scale = delay(m, self._scale(m), impl.product_stages, "scale_delayed")
+        m.d.comb += [
+            adder.term.mantissa.eq(mantissa.shift_left(8)),
+            adder.term.exponent.eq(scale.exponent), adder.term.pos.eq(scale.pos), adder.term.neg.eq(scale.neg),
+            adder.psum.eq(self.psum), self.o.eq(adder.o),
+        ]
         return m
 
-    def _product(self, m):
-        a, w = self.a, self.w
-        product = Signal(Term)
+    def _scale(self, m):
+        """All of the product but its mantissa."""
+        active = Signal(Operand, reset_less=True)
+        with m.If(self.switch):
+            m.d.sync += active.eq(self.w)
+        a, w = self.a_held, active
+        scale = Signal(Term)
         nan = Signal()
         inf = Signal()
         sign = Signal()
@@ -101,14 +115,13 @@ class Bf16Mac(Mac):
             nan.eq(a.nan | w.nan | (a.inf & ~w.mantissa.any()) | (w.inf & ~a.mantissa.any())),
             inf.eq(a.inf | w.inf),
             sign.eq(a.mantissa[-1] ^ w.mantissa[-1]),
-            product.mantissa.eq((a.mantissa * w.mantissa).shift_left(8)),
-            product.exponent.eq(a.exponent + w.exponent + 128),
-            product.pos.eq(nan | (inf & ~sign)),
-            product.neg.eq(nan | (inf & sign)),
+            scale.exponent.eq(a.exponent + w.exponent + 128),
+            scale.pos.eq(nan | (inf & ~sign)),
+            scale.neg.eq(nan | (inf & sign)),
         ]
-        return product
+        return scale
 
 
-def mac(config):
+def mac(config, mapping):
     """The multiply-accumulate of the configuration's format."""
-    return {Format.INT8: Int8Mac, Format.BF16: Bf16Mac}[config.arch.format](config)
+    return {Format.INT8: Int8Mac, Format.BF16: Bf16Mac}[config.arch.format](config, mapping)

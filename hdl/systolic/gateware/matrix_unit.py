@@ -84,7 +84,7 @@ class MatrixUnit(Shared):
         weight_fifo = place(m, "weight_fifo", WeightFifo(config))
         weight_skew = skew("weight_skew", arch.operand_width, arch.cols, impl.hop_stages)
         row_skew = skew("row_skew", arch.operand_width, arch.rows, impl.psum_stages)
-        grid = place(m, "grid", Grid(config, arch.rows))
+        grid = place(m, "grid", Grid(config, config.row_mappings))
         deskew = skew("deskew", arch.psum_width, arch.cols, impl.hop_stages, reverse=True)
         accumulators = place(m, "accumulators", Accumulators(config))
         wiring.connect(m, wiring.flipped(self.weights), weight_fifo.i)

@@ -1,0 +1,161 @@
+"""Multipliers: one behaviour, mapped to the resources of a device.
+
+A multiplier holds the active weight. All have the signature and the timing of :class:`Multiplier`, so the
+grid does not know which one it has; :class:`GenericMultiplier` is the specification of the others.
+"""
+
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, signed
+from amaranth.lib.wiring import In, Out
+
+from .shared import Shared
+from .skew import delay
+
+__all__ = ["Ecp5DspMultiplier", "Ecp5LutMultiplier", "GenericMultiplier", "Multiplier", "multiplier"]
+
+
+class Multiplier(Shared):
+    """Signed product of an activation and the active weight.
+
+    Parameters
+    ----------
+    width : int
+        Bits of a factor.
+    stages : int
+        Registers behind the multiplication, ``product_stages``.
+
+    Members
+    -------
+    a : In(signed(width))
+        Activation.
+    a_held : In(signed(width))
+        The same one cycle later, from the register that hands it on to the next column.
+    switch : In(1)
+        From the activation now at ``a`` on, the weight is the one now at ``w``.
+    w : In(signed(width))
+        The shadow weight.
+    o : Out(signed(2 * width))
+        The product, ``stages`` + 1 cycles after its activation.
+    """
+
+    mapping: str
+
+    def __init__(self, *, width, stages):
+        self.width = width
+        self.stages = stages
+        self.module_name = f"{self.mapping}_multiplier_{width}_{stages}"
+        super().__init__({"a": In(signed(width)), "a_held": In(signed(width)), "switch": In(1),
+                          "w": In(signed(width)), "o": Out(signed(2 * width))})
+
+    def _active(self, m):
+        """The active weight, in a register beside ``a_held``."""
+        active = Signal.like(self.w, reset_less=True)
+        with m.If(self.switch):
+            m.d.sync += active.eq(self.w)
+        return active
+
+
+class GenericMultiplier(Multiplier):
+    """A behavioural product: synthesis maps it."""
+
+    mapping = "generic"
+
+    def build(self, platform):
+        m = Module()
+        product = Signal.like(self.o)
+        m.d.comb += product.eq(self.a_held * self._active(m))
+        m.d.comb += self.o.eq(delay(m, product, self.stages, "product_delayed"))
+        return m
+
+
+class Ecp5DspMultiplier(Multiplier):
+    """A MULT18X18D of the ECP5 with its own registers; the active weight is its input register B.
+
+    The hop from a DSP block into the fabric takes 2 to 3 ns: a second stage catches the product there, ahead of
+    the adder.
+    """
+
+    mapping = "ecp5_dsp"
+
+    def build(self, platform):
+        m = Module()
+        ports = {"i_CLK0": ClockSignal(), "i_CE0": Const(1), "i_CE1": self.switch, "i_RST0": Const(0),
+                 "i_SIGNEDA": Const(1), "i_SIGNEDB": Const(1), "i_SOURCEA": Const(0), "i_SOURCEB": Const(0)}
+        product = Signal(36)
+        for name, factor in (("A", self.a), ("B", self.w)):
+            wide = Signal(signed(18), name=f"{name.lower()}_wide")
+            m.d.comb += wide.eq(factor)
+            ports |= {f"i_{name}{bit}": wide[bit] for bit in range(18)}
+        ports |= {f"o_P{bit}": product[bit] for bit in range(36)}
+        m.submodules.dsp = Instance(
+            "MULT18X18D", **ports,
+            p_REG_INPUTA_CLK="CLK0", p_REG_INPUTA_CE="CE0", p_REG_INPUTA_RST="RST0",
+            p_REG_INPUTB_CLK="CLK0", p_REG_INPUTB_CE="CE1", p_REG_INPUTB_RST="RST0",
+            p_REG_PIPELINE_CLK="NONE", p_REG_OUTPUT_CLK="CLK0", p_REG_OUTPUT_CE="CE0", p_REG_OUTPUT_RST="RST0",
+            p_CLK0_DIV="ENABLED", p_GSR="DISABLED", p_SOURCEB_MODE="B_SHIFT", p_MULT_BYPASS="DISABLED",
+            p_RESETMODE="SYNC")
+        o = product[:len(self.o)].as_signed()
+        m.d.comb += self.o.eq(delay(m, o, self.stages - 1, "product_delayed"))
+        return m
+
+
+class Ecp5LutMultiplier(Multiplier):
+    """Carry chains of the ECP5, two partial products an adder.
+
+    ::
+
+        a * w = (a * w[0] + a * w[1] << 1)           one LUT and one carry a bit: a CCU2C half adds
+              + (a * w[2] + a * w[3] << 1) << 2      (A & B) + (C & D), propagating (A & B) ^ (C & D)
+              + (a * w[4] + a * w[5] << 1) << 4      and generating A & B
+              + (a * w[6] - a * w[7] << 1) << 6
+
+    72 LUT for 8 x 8 bits, a quarter of what synthesis makes of a product. One stage is a register at the output, the
+    second one behind the pairs, the third between the last two additions.
+    """
+
+    mapping = "ecp5_lut"
+
+    def build(self, platform):
+        m = Module()
+        active = self._active(m)
+        pairs = [self._pair(m, active, bit) for bit in range(0, self.width, 2)]
+        if self.stages > 1:
+            pairs = [delay(m, pair, 1, f"pair_{k}") for k, pair in enumerate(pairs)]
+        halves = [low + high.shift_left(2) for low, high in zip(pairs[::2], pairs[1::2], strict=True)]
+        if self.stages > 2:
+            halves = [delay(m, half, 1, f"half_{k}") for k, half in enumerate(halves)]
+        product = Signal.like(self.o)
+        m.d.comb += product.eq(halves[0] + halves[1].shift_left(4))
+        m.d.comb += self.o.eq(delay(m, product, min(self.stages, 1), "product"))
+        return m
+
+    def _pair(self, m, active, bit):
+        """``a * (active[bit] + 2 * active[bit + 1])``; the highest bit of the weight counts negative."""
+        last = bit == self.width - 2
+        low = Cat(self.a_held, self.a_held[-1].replicate(2))
+        high = Cat(0, self.a_held, self.a_held[-1])
+        total = Signal(signed(self.width + 2), name=f"pair_{bit // 2}_sum")
+        carry = Const(int(last))
+        for start in range(0, len(total), 2):
+            sums = Signal(2, name=f"pair_{bit // 2}_s{start}")
+            carry_out = Signal(name=f"pair_{bit // 2}_c{start}")
+            terms = [(low[k], active[bit], high[k], active[bit + 1]) for k in (start, start + 1)]
+            if last:
+                # The LUT that generates the carry sees A and B alone: they must be what is subtracted.
+                terms = [(c, d, a, b) for a, b, c, d in terms]
+            inputs = {f"i_{port}{half}": value for half, term in enumerate(terms)
+                      for port, value in zip("ABCD", term, strict=True)}
+            init = Const(0x8777 if last else 0x7888, 16)
+            m.submodules[f"pair_{bit // 2}_{start}"] = Instance(
+                "CCU2C", p_INIT0=init, p_INIT1=init, p_INJECT1_0="NO", p_INJECT1_1="NO",
+                i_CIN=carry, **inputs, o_S0=sums[0], o_S1=sums[1], o_COUT=carry_out)
+            m.d.comb += total[start:start + 2].eq(sums)
+            carry = carry_out
+        return total
+
+
+_MAPPINGS = {kind.mapping: kind for kind in (GenericMultiplier, Ecp5DspMultiplier, Ecp5LutMultiplier)}
+
+
+def multiplier(mapping, *, width, stages):
+    """The multiplier of a mapping, a value of ``Impl.multiplier``."""
+    return _MAPPINGS[mapping](width=width, stages=stages)
