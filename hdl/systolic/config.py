@@ -123,7 +123,8 @@ class Impl:
         or LUT memory (attribute ``ram_style``).
     multiplier : str
         Multiplier mapping. ``"generic"``: a behavioural product, mapped by synthesis. ``"ecp5_dsp"``: a MULT18X18D with
-        its own registers. ``"ecp5_lut"``: carry chains of the ECP5; int8 only.
+        its own registers. ``"ecp5_lut"``: carry chains of the ECP5; int8 only. ``"ice40_dsp"``: an SB_MAC16 for two
+        columns; int8 only.
     lut_rows : int
         Rows, counted from the foot of the array, whose multipliers are made of LUTs (``"ecp5_lut"``) although
         ``multiplier`` is ``"ecp5_dsp"``: so a device is filled, not its DSP count obeyed.
@@ -143,7 +144,7 @@ class Impl:
     lut_rows: int = 0
 
     MEMORIES = ("auto", "block", "distributed")
-    MULTIPLIERS = ("generic", "ecp5_dsp", "ecp5_lut")
+    MULTIPLIERS = ("generic", "ecp5_dsp", "ecp5_lut", "ice40_dsp")
 
     def __post_init__(self):
         if self.product_stages is not None:
@@ -194,8 +195,9 @@ class Config:
         impl = self.impl
         if impl.multiplier != "generic":
             _require_int("product_stages", impl.product_stages, 1, 3, f" with multiplier {impl.multiplier}")
-        if impl.multiplier == "ecp5_lut":
-            _require(self.arch.format is Format.INT8, "format", "int8 with multiplier ecp5_lut", self.arch.format.value)
+        if impl.multiplier in ("ecp5_lut", "ice40_dsp"):
+            _require(self.arch.format is Format.INT8, "format", f"int8 with multiplier {impl.multiplier}",
+                     self.arch.format.value)
         most = self.arch.rows if impl.multiplier == "ecp5_dsp" and self.arch.format is Format.INT8 else 0
         _require_int("lut_rows", impl.lut_rows, 0, most, " (the int8 rows with multiplier ecp5_dsp)")
 

@@ -24,7 +24,8 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from .mac import mac
+from .mac import adder, product
+from .multiplier import MULTIPLIERS
 from .shared import Shared, place
 from .skew import delay
 
@@ -43,53 +44,73 @@ class Control(data.StructLayout):
 
 
 class Cell(Shared):
-    """One multiply-accumulate with its active and its shadow weight.
+    """Multiply-accumulates of as many columns as share a multiplier block, one as a rule.
+
+    Each column has an active weight, in the multiplier, and a shadow weight.
+
+    Parameters
+    ----------
+    config : Config
+    mapping : str
+        How the multiplier is mapped.
+    columns : int
+        How many columns; vectors at the ports have column 0 lowest.
 
     Members
     -------
     a, switch, load : In
         Activation, and whether to switch and to load with it.
     a_right, switch_right, load_right : Out
-        The same for the next column, ``hop_stages`` cycles later.
+        The same for the next column, ``hop_stages`` cycles later for each column.
     w : In
-        Weight to load.
+        Weights to load.
     w_below : Out
-        The shadow weight, for the row below, L cycles after it was loaded.
+        The shadow weights, for the row below, L cycles after they were loaded.
     psum : In
-        Psum from above, ``product_stages`` + 1 cycles after ``a``.
+        Psums from above, ``product_stages`` + 1 cycles after the activation of the column.
     psum_below : Out
-        ``psum + a * weight``, L cycles after ``psum``.
+        psum + activation * weight, L cycles after ``psum``.
     """
 
-    def __init__(self, config, mapping):
+    def __init__(self, config, mapping, columns):
         self.config = config
         self.mapping = mapping
-        self.module_name = f"{config.name}_{mapping}_cell"
+        self.columns = columns
+        self.module_name = f"{config.name}_{mapping}_cell" + (f"_{columns}" if columns > 1 else "")
         operand, psum = config.arch.operand_width, config.arch.psum_width
         super().__init__({
-            "a": In(operand), "switch": In(1), "load": In(1), "w": In(operand), "psum": In(psum),
+            "a": In(operand), "switch": In(1), "load": In(1), "w": In(operand * columns), "psum": In(psum * columns),
             "a_right": Out(operand), "switch_right": Out(1), "load_right": Out(1),
-            "w_below": Out(operand), "psum_below": Out(psum),
+            "w_below": Out(operand * columns), "psum_below": Out(psum * columns),
         })
 
     def build(self, platform):
         m = Module()
-        impl = self.config.impl
-        unit = place(m, "mac", mac(self.config, self.mapping))
-        shadow = Signal.like(self.w, reset_less=True)
-        with m.If(self.load):
-            m.d.sync += shadow.eq(self.w)
+        arch, impl = self.config.arch, self.config.impl
+        unit = place(m, "product", product(self.config, self.mapping))
+        a, switch, load = self.a, self.switch, self.load
+        arriving, held, switches, shadows, sums = [], [], [], [], []
+        for c in range(self.columns):
+            suffix = f"_{c}" if self.columns > 1 else ""
+            shadows.append(shadow := Signal(arch.operand_width, name=f"shadow{suffix}", reset_less=True))
+            with m.If(load):
+                m.d.sync += shadow.eq(self.w.word_select(c, arch.operand_width))
+            arriving.append(a)
+            held.append(a := delay(m, a, 1, f"activation{suffix}"))
+            switches.append(switch)
+            total = place(m, f"adder{suffix}", adder(self.config))
+            m.d.comb += [total.term.eq(unit.o.word_select(c, len(unit.o) // unit.lanes)),
+                         total.psum.eq(self.psum.word_select(c, arch.psum_width))]
+            sums.append(total.o)
+            a = delay(m, a, impl.hop_stages - 1, f"a_hop{suffix}")
+            switch = delay(m, switch, impl.hop_stages, f"switch_hop{suffix}")
+            load = delay(m, load, impl.hop_stages, f"load_hop{suffix}")
 
-        a = delay(m, self.a, 1, "activation")
         m.d.comb += [
-            unit.a.eq(self.a), unit.a_held.eq(a),
-            unit.switch.eq(self.switch), unit.w.eq(shadow),
-            unit.psum.eq(self.psum),
-            self.psum_below.eq(unit.o),
-            self.w_below.eq(delay(m, shadow, impl.psum_stages - 1, "shadow_below")),
-            self.a_right.eq(delay(m, a, impl.hop_stages - 1, "a_hop")),
-            self.switch_right.eq(delay(m, self.switch, impl.hop_stages, "switch_hop")),
-            self.load_right.eq(delay(m, self.load, impl.hop_stages, "load_hop")),
+            unit.a.eq(Cat(arriving)), unit.a_held.eq(Cat(held)), unit.switch.eq(Cat(switches)), unit.w.eq(Cat(shadows)),
+            self.a_right.eq(a), self.switch_right.eq(switch), self.load_right.eq(load),
+            self.w_below.eq(delay(m, Cat(shadows), impl.psum_stages - 1, "shadow_below")),
+            self.psum_below.eq(Cat(sums)),
         ]
         return m
 
@@ -122,12 +143,15 @@ class Row(_Segment):
         m = Module()
         stages = self.config.impl.psum_stages
         a, switch, load = self.a, self.control.switch, self.control.load
-        cells = [place(m, f"cell_{c}", Cell(self.config, self.mapping)) for c in range(self.config.arch.cols)]
-        for c, cell in enumerate(cells):
+        columns, lanes = self.config.arch.cols, MULTIPLIERS[self.mapping].lanes
+        cells = [place(m, f"cell_{c}", Cell(self.config, self.mapping, min(lanes, columns - c)))
+                 for c in range(0, columns, lanes)]
+        for number, cell in enumerate(cells):
+            first, end = number * lanes, number * lanes + cell.columns
             m.d.comb += [
                 cell.a.eq(a), cell.switch.eq(switch), cell.load.eq(load),
-                cell.w.eq(self.w.word_select(c, self.operand_width)),
-                cell.psum.eq(self.psum.word_select(c, self.psum_width)),
+                cell.w.eq(self.w[first * self.operand_width:end * self.operand_width]),
+                cell.psum.eq(self.psum[first * self.psum_width:end * self.psum_width]),
             ]
             a, switch, load = cell.a_right, cell.switch_right, cell.load_right
         m.d.comb += [

@@ -1,28 +1,20 @@
-"""Multiply-accumulate in each number format: ``psum + a * w``, fully pipelined.
+"""Multiply-accumulate in each number format: a product and an adder, with the grid's timing.
 
-All share one signature and one rule of timing, so the grid need not know the format.
+The product of an activation is there ``product_stages`` + 1 cycles after it, and its sum with the psum of that
+cycle L cycles later.
 """
 
 from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ..config import Format
 from .float import FloatAdder, Operand, OperandDecoder, Psum, Term
-from .multiplier import multiplier
+from .multiplier import MULTIPLIERS
 from .shared import Shared, place
 from .skew import delay
 
-__all__ = ["Bf16Mac", "Int8Mac", "Mac", "mac", "operand_shape", "psum_shape", "recode", "zero_psum"]
-
-
-def operand_shape(arch):
-    """Shape of a weight or activation inside the array."""
-    return signed(8) if arch.format is Format.INT8 else Operand
-
-
-def psum_shape(arch):
-    """Shape of a psum inside the array."""
-    return signed(arch.psum_width) if arch.format is Format.INT8 else Psum
+__all__ = ["Bf16Product", "IntegerAdder", "adder", "product", "recode", "zero_psum"]
 
 
 def zero_psum(arch):
@@ -39,89 +31,91 @@ def recode(m, arch, elements):
     return Cat(decoder.o for decoder in decoders)
 
 
-class Mac(Shared):
-    """What every multiply-accumulate has in common.
+class Bf16Product(Shared):
+    """Exact products of bf16 operands, as terms for a :class:`~systolic.gateware.float.FloatAdder`.
 
-    Parameters
-    ----------
-    config : Config
-        Format, ``product_stages`` and ``psum_stages``.
-    mapping : str
-        How its multiplier is mapped.
-
-    Members
-    -------
-    a, a_held, switch, w : In
-        Activation, the same one cycle later, and what makes the shadow weight ``w`` the active one: see
-        :class:`~systolic.gateware.multiplier.Multiplier`.
-    psum : In(psum_shape(arch))
-        Psum from the row above, ``product_stages`` + 1 cycles after ``a``.
-    o : Out(psum_shape(arch))
-        Psum to the row below, L cycles after ``psum``.
+    Signature and timing of a :class:`~systolic.gateware.multiplier.Multiplier`, but lanes of ``a``, ``a_held`` and
+    ``w`` are :class:`~systolic.gateware.float.Operand` and lanes of ``o`` :class:`~systolic.gateware.float.Term`. The
+    mantissas are multiplied by such a multiplier.
     """
 
     def __init__(self, config, mapping):
-        self.config = config
         self.mapping = mapping
-        self.module_name = f"{config.name}_{mapping}_mac"
-        operand, psum = operand_shape(config.arch), psum_shape(config.arch)
-        super().__init__({"a": In(operand), "a_held": In(operand), "switch": In(1), "w": In(operand),
-                          "psum": In(psum), "o": Out(psum)})
-
-    def _multiply(self, m, a, a_held, w):
-        unit = place(m, "multiplier", multiplier(self.mapping, width=len(w), stages=self.config.impl.product_stages))
-        m.d.comb += [unit.a.eq(a), unit.a_held.eq(a_held), unit.switch.eq(self.switch), unit.w.eq(w)]
-        return unit.o
-
-
-class Int8Mac(Mac):
-    """Signed 8 x 8 bit product; the psum is wide enough never to overflow."""
+        self.stages = config.impl.product_stages
+        self.lanes = MULTIPLIERS[mapping].lanes
+        self.module_name = f"bf16_{mapping}_product_{self.stages}"
+        operands = In(Operand.as_shape().size * self.lanes)
+        super().__init__({"a": operands, "a_held": operands, "switch": In(self.lanes), "w": operands,
+                          "o": Out(Term.as_shape().size * self.lanes)})
 
     def build(self, platform):
         m = Module()
-        total = Signal.like(self.o)
-        m.d.comb += total.eq(self.psum + self._multiply(m, self.a, self.a_held, self.w))
-        m.d.comb += self.o.eq(delay(m, total, self.config.impl.psum_stages, "total_delayed"))
+        unit = place(m, "multiplier", MULTIPLIERS[self.mapping](width=9, stages=self.stages))
+        a, a_held, w = (data.ArrayLayout(Operand, self.lanes)(bits) for bits in (self.a, self.a_held, self.w))
+        m.d.comb += [port.eq(Cat(operand.mantissa for operand in operands))
+                     for port, operands in ((unit.a, a), (unit.a_held, a_held), (unit.w, w))]
+        m.d.comb += unit.switch.eq(self.switch)
+        terms = []
+        for lane in range(self.lanes):
+            terms.append(term := Signal(Term, name=f"term_{lane}"))
+            scale = delay(m, self._scale(m, a_held[lane], w[lane], self.switch[lane]), self.stages, "scale_delayed")
+            m.d.comb += [term.eq(scale), term.mantissa.eq(unit.o.word_select(lane, 18).as_signed().shift_left(8))]
+        m.d.comb += self.o.eq(Cat(terms))
         return m
 
-
-class Bf16Mac(Mac):
-    """Fused: the product is exact, the sum rounded once, to fp32."""
-
-    def build(self, platform):
-        m = Module()
-        impl = self.config.impl
-        mantissa = self._multiply(m, self.a.mantissa, self.a_held.mantissa, self.w.mantissa)
-        adder = place(m, "adder", FloatAdder(stages=impl.psum_stages))
-        scale = delay(m, self._scale(m), impl.product_stages, "scale_delayed")
-        m.d.comb += [
-            adder.term.mantissa.eq(mantissa.shift_left(8)),
-            adder.term.exponent.eq(scale.exponent), adder.term.pos.eq(scale.pos), adder.term.neg.eq(scale.neg),
-            adder.psum.eq(self.psum), self.o.eq(adder.o),
-        ]
-        return m
-
-    def _scale(self, m):
-        """All of the product but its mantissa."""
+    def _scale(self, m, a, w, switch):
+        """The product of ``a`` and the active weight, all but its mantissa."""
         active = Signal(Operand, reset_less=True)
-        with m.If(self.switch):
-            m.d.sync += active.eq(self.w)
-        a, w = self.a_held, active
+        with m.If(switch):
+            m.d.sync += active.eq(w)
         scale = Signal(Term)
         nan = Signal()
         inf = Signal()
         sign = Signal()
         m.d.comb += [
-            nan.eq(a.nan | w.nan | (a.inf & ~w.mantissa.any()) | (w.inf & ~a.mantissa.any())),
-            inf.eq(a.inf | w.inf),
-            sign.eq(a.mantissa[-1] ^ w.mantissa[-1]),
-            scale.exponent.eq(a.exponent + w.exponent + 128),
+            nan.eq(a.nan | active.nan | (a.inf & ~active.mantissa.any()) | (active.inf & ~a.mantissa.any())),
+            inf.eq(a.inf | active.inf),
+            sign.eq(a.mantissa[-1] ^ active.mantissa[-1]),
+            scale.exponent.eq(a.exponent + active.exponent + 128),
             scale.pos.eq(nan | (inf & ~sign)),
             scale.neg.eq(nan | (inf & sign)),
         ]
         return scale
 
 
-def mac(config, mapping):
-    """The multiply-accumulate of the configuration's format."""
-    return {Format.INT8: Int8Mac, Format.BF16: Bf16Mac}[config.arch.format](config, mapping)
+class IntegerAdder(Shared):
+    """Adds a product to a psum that is wide enough never to overflow.
+
+    Members
+    -------
+    term : In(signed(16))
+    psum : In(signed(psum_width))
+    o : Out(signed(psum_width))
+        The sum, ``psum_stages`` cycles later.
+    """
+
+    def __init__(self, config):
+        self.stages = config.impl.psum_stages
+        width = config.arch.psum_width
+        self.module_name = f"integer_adder_{width}_{self.stages}"
+        super().__init__({"term": In(signed(16)), "psum": In(signed(width)), "o": Out(signed(width))})
+
+    def build(self, platform):
+        m = Module()
+        total = Signal.like(self.o)
+        m.d.comb += [total.eq(self.psum + self.term), self.o.eq(delay(m, total, self.stages, "total_delayed"))]
+        return m
+
+
+def product(config, mapping):
+    """What multiplies in a cell of the configuration, with a multiplier of that mapping."""
+    if config.arch.format is Format.BF16:
+        return Bf16Product(config, mapping)
+    return MULTIPLIERS[mapping](width=8, stages=config.impl.product_stages)
+
+
+def adder(config):
+    """What adds in a cell of the configuration."""
+    if config.arch.format is Format.BF16:
+        return FloatAdder(stages=config.impl.psum_stages)
+    return IntegerAdder(config)

@@ -1,20 +1,21 @@
 """Multipliers: one behaviour, mapped to the resources of a device.
 
-A multiplier holds the active weight. All have the signature and the timing of :class:`Multiplier`, so the
-grid does not know which one it has; :class:`GenericMultiplier` is the specification of the others.
+A multiplier holds the active weights of its columns. All have the signature and the timing of :class:`Multiplier`, so
+the grid does not know which one it has; :class:`GenericMultiplier` is the specification of the others.
 """
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Signal, signed
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from .shared import Shared
 from .skew import delay
 
-__all__ = ["Ecp5DspMultiplier", "Ecp5LutMultiplier", "GenericMultiplier", "Multiplier", "multiplier"]
+__all__ = ["Ecp5DspMultiplier", "Ecp5LutMultiplier", "GenericMultiplier", "Ice40DspMultiplier", "MULTIPLIERS",
+           "Multiplier"]
 
 
 class Multiplier(Shared):
-    """Signed product of an activation and the active weight.
+    """Signed products of activations and active weights, of ``lanes`` columns side by side.
 
     Parameters
     ----------
@@ -25,30 +26,32 @@ class Multiplier(Shared):
 
     Members
     -------
-    a : In(signed(width))
-        Activation.
-    a_held : In(signed(width))
-        The same one cycle later, from the register that hands it on to the next column.
-    switch : In(1)
+    a : In, lanes of ``width`` bits
+        Activations.
+    a_held : In, lanes of ``width`` bits
+        The same one cycle later, from the registers that hand them on to the next columns.
+    switch : In, lanes of 1 bit
         From the activation now at ``a`` on, the weight is the one now at ``w``.
-    w : In(signed(width))
-        The shadow weight.
-    o : Out(signed(2 * width))
-        The product, ``stages`` + 1 cycles after its activation.
+    w : In, lanes of ``width`` bits
+        The shadow weights.
+    o : Out, lanes of 2 * ``width`` bits
+        The products, ``stages`` + 1 cycles after their activations.
     """
 
     mapping: str
+    lanes = 1
 
     def __init__(self, *, width, stages):
         self.width = width
         self.stages = stages
         self.module_name = f"{self.mapping}_multiplier_{width}_{stages}"
-        super().__init__({"a": In(signed(width)), "a_held": In(signed(width)), "switch": In(1),
-                          "w": In(signed(width)), "o": Out(signed(2 * width))})
+        factors = In(width * self.lanes)
+        super().__init__({"a": factors, "a_held": factors, "switch": In(self.lanes), "w": factors,
+                          "o": Out(2 * width * self.lanes)})
 
     def _active(self, m):
-        """The active weight, in a register beside ``a_held``."""
-        active = Signal.like(self.w, reset_less=True)
+        """The active weight, in a register beside ``a_held``; of a multiplier with one lane."""
+        active = Signal(signed(self.width), reset_less=True)
         with m.If(self.switch):
             m.d.sync += active.eq(self.w)
         return active
@@ -61,8 +64,8 @@ class GenericMultiplier(Multiplier):
 
     def build(self, platform):
         m = Module()
-        product = Signal.like(self.o)
-        m.d.comb += product.eq(self.a_held * self._active(m))
+        product = Signal(signed(2 * self.width))
+        m.d.comb += product.eq(self.a_held.as_signed() * self._active(m))
         m.d.comb += self.o.eq(delay(m, product, self.stages, "product_delayed"))
         return m
 
@@ -83,7 +86,7 @@ class Ecp5DspMultiplier(Multiplier):
         product = Signal(36)
         for name, factor in (("A", self.a), ("B", self.w)):
             wide = Signal(signed(18), name=f"{name.lower()}_wide")
-            m.d.comb += wide.eq(factor)
+            m.d.comb += wide.eq(factor.as_signed())
             ports |= {f"i_{name}{bit}": wide[bit] for bit in range(18)}
         ports |= {f"o_P{bit}": product[bit] for bit in range(36)}
         m.submodules.dsp = Instance(
@@ -93,8 +96,7 @@ class Ecp5DspMultiplier(Multiplier):
             p_REG_PIPELINE_CLK="NONE", p_REG_OUTPUT_CLK="CLK0", p_REG_OUTPUT_CE="CE0", p_REG_OUTPUT_RST="RST0",
             p_CLK0_DIV="ENABLED", p_GSR="DISABLED", p_SOURCEB_MODE="B_SHIFT", p_MULT_BYPASS="DISABLED",
             p_RESETMODE="SYNC")
-        o = product[:len(self.o)].as_signed()
-        m.d.comb += self.o.eq(delay(m, o, self.stages - 1, "product_delayed"))
+        m.d.comb += self.o.eq(delay(m, product[:len(self.o)], self.stages - 1, "product_delayed"))
         return m
 
 
@@ -123,7 +125,7 @@ class Ecp5LutMultiplier(Multiplier):
         halves = [low + high.shift_left(2) for low, high in zip(pairs[::2], pairs[1::2], strict=True)]
         if self.stages > 2:
             halves = [delay(m, half, 1, f"half_{k}") for k, half in enumerate(halves)]
-        product = Signal.like(self.o)
+        product = Signal(signed(2 * self.width))
         m.d.comb += product.eq(halves[0] + halves[1].shift_left(4))
         m.d.comb += self.o.eq(delay(m, product, min(self.stages, 1), "product"))
         return m
@@ -153,9 +155,37 @@ class Ecp5LutMultiplier(Multiplier):
         return total
 
 
-_MAPPINGS = {kind.mapping: kind for kind in (GenericMultiplier, Ecp5DspMultiplier, Ecp5LutMultiplier)}
+class Ice40DspMultiplier(Multiplier):
+    """An SB_MAC16 of the iCE40 UP5K as two 8 x 8 bit multipliers, registered at its inputs and behind the multipliers.
+
+    Both lanes share one hold input, but switch one hop apart: the active weights are in the fabric, and the block
+    registers what they are about to be.
+    """
+
+    mapping = "ice40_dsp"
+    lanes = 2
+
+    def build(self, platform):
+        m = Module()
+        next_active = Signal.like(self.w)
+        active = Signal.like(self.w, reset_less=True)
+        m.d.sync += active.eq(next_active)
+        for lane in range(self.lanes):
+            m.d.comb += next_active.word_select(lane, self.width).eq(
+                Mux(self.switch[lane], self.w.word_select(lane, self.width), active.word_select(lane, self.width)))
+        products = Signal.like(self.o)
+        zero = {f"i_{port}": Const(0) for port in (
+            "AHOLD", "BHOLD", "CHOLD", "DHOLD", "IRSTTOP", "IRSTBOT", "ORSTTOP", "ORSTBOT", "OLOADTOP", "OLOADBOT",
+            "ADDSUBTOP", "ADDSUBBOT", "OHOLDTOP", "OHOLDBOT", "CI", "ACCUMCI", "SIGNEXTIN")}
+        m.submodules.dsp = Instance(
+            "SB_MAC16", i_CLK=ClockSignal(), i_CE=Const(1), i_A=self.a, i_B=next_active, i_C=Const(0, 16),
+            i_D=Const(0, 16), o_O=products, **zero,
+            p_MODE_8x8=Const(1, 1), p_A_SIGNED=Const(1, 1), p_B_SIGNED=Const(1, 1), p_A_REG=Const(1, 1),
+            p_B_REG=Const(1, 1), p_TOP_8x8_MULT_REG=Const(1, 1), p_BOT_8x8_MULT_REG=Const(1, 1),
+            p_TOPOUTPUT_SELECT=Const(2, 2), p_BOTOUTPUT_SELECT=Const(2, 2))
+        m.d.comb += self.o.eq(delay(m, products, self.stages - 1, "product_delayed"))
+        return m
 
 
-def multiplier(mapping, *, width, stages):
-    """The multiplier of a mapping, a value of ``Impl.multiplier``."""
-    return _MAPPINGS[mapping](width=width, stages=stages)
+MULTIPLIERS = {kind.mapping: kind for kind in (
+    GenericMultiplier, Ecp5DspMultiplier, Ecp5LutMultiplier, Ice40DspMultiplier)}
