@@ -8,6 +8,7 @@ that it can be instantiated from plain Verilog. Below it, every repeated part is
 
 import contextlib
 import dataclasses
+import gc
 import json
 import os
 import tempfile
@@ -107,6 +108,18 @@ def _rtlil_to_verilog(text, memory):
         return Path("design.v").read_text()
 
 
+@contextlib.contextmanager
+def _garbage_collection_off():
+    """A netlist is millions of tuples of which none is garbage: looking for some takes a third of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
 def generate(config):
     """Elaborate the matrix unit of a configuration.
 
@@ -121,7 +134,8 @@ def generate(config):
     Design
     """
     flat, library = _Flat(MatrixUnit(config)), Library()
-    top = rtlil.convert(flat, config.name, library, ports=flat.ports, emit_src=False)
+    with _garbage_collection_off():
+        top = rtlil.convert(flat, config.name, library, ports=flat.ports, emit_src=False)
     verilog = _rtlil_to_verilog("\n".join([*library.modules.values(), top]), config.impl.memory)
     body = verilog.partition("*/\n")[2]  # without the line that names the Yosys build
     return Design(config.name, _header(config) + body, _sidecar(config, flat.streams))
