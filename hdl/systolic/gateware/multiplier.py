@@ -116,41 +116,52 @@ class Ecp5LutMultiplier(Multiplier):
 
     mapping = "ecp5_lut"
 
+    # Of a CCU2C half: propagates (A & B) ^ (C & D), generates A & B.
+    _ADD_PRODUCTS = 0x7888
+    # Propagates ~(A & B) ^ (C & D), generates ~(A & B): with a carry in, subtracts A & B.
+    _SUBTRACT_PRODUCTS = 0x8777
+    # Propagates A ^ B if C = 0 and D = 1, generates A.
+    _ADD = 0x96AA
+
     def build(self, platform):
         m = Module()
         active = self._active(m)
         pairs = [self._pair(m, active, bit) for bit in range(0, self.width, 2)]
         if self.stages > 1:
             pairs = [delay(m, pair, 1, f"pair_{k}") for k, pair in enumerate(pairs)]
-        halves = [low + high.shift_left(2) for low, high in zip(pairs[::2], pairs[1::2], strict=True)]
+        halves = [self._sum(m, f"half_{k}", pairs[2 * k], pairs[2 * k + 1], 2) for k in range(2)]
         if self.stages > 2:
             halves = [delay(m, half, 1, f"half_{k}") for k, half in enumerate(halves)]
-        product = Signal(signed(2 * self.width))
-        m.d.comb += product.eq(halves[0] + halves[1].shift_left(4))
+        product = self._sum(m, "total", *halves, 4)
         m.d.comb += self.o.eq(delay(m, product, min(self.stages, 1), "product"))
         return m
 
     def _pair(self, m, active, bit):
         """``a * (active[bit] + 2 * active[bit + 1])``; the highest bit of the weight counts negative."""
-        last = bit == self.width - 2
         low = Cat(self.a_held, self.a_held[-1].replicate(2))
-        high = Cat(0, self.a_held, self.a_held[-1])
-        total = Signal(signed(self.width + 2), name=f"pair_{bit // 2}_sum")
-        carry = Const(int(last))
-        for start in range(0, len(total), 2):
-            sums = Signal(2, name=f"pair_{bit // 2}_s{start}")
-            carry_out = Signal(name=f"pair_{bit // 2}_c{start}")
-            terms = [(low[k], active[bit], high[k], active[bit + 1]) for k in (start, start + 1)]
-            if last:
-                # The LUT that generates the carry sees A and B alone: they must be what is subtracted.
-                terms = [(c, d, a, b) for a, b, c, d in terms]
-            inputs = {f"i_{port}{half}": value for half, term in enumerate(terms)
-                      for port, value in zip("ABCD", term, strict=True)}
-            init = Const(0x8777 if last else 0x7888, 16)
-            m.submodules[f"pair_{bit // 2}_{start}"] = Instance(
-                "CCU2C", p_INIT0=init, p_INIT1=init, p_INJECT1_0="NO", p_INJECT1_1="NO",
-                i_CIN=carry, **inputs, o_S0=sums[0], o_S1=sums[1], o_COUT=carry_out)
-            m.d.comb += total[start:start + 2].eq(sums)
+        high = Cat(Const(0, 1), self.a_held, self.a_held[-1])
+        terms = [(low[k], active[bit], high[k], active[bit + 1]) for k in range(len(low))]
+        if bit < self.width - 2:
+            return self._chain(m, f"pair_{bit // 2}", self._ADD_PRODUCTS, terms, 0)
+        terms = [(c, d, a, b) for a, b, c, d in terms]
+        return self._chain(m, f"pair_{bit // 2}", self._SUBTRACT_PRODUCTS, terms, 1)
+
+    def _sum(self, m, name, low, high, shift):
+        """``low + high << shift``. Instantiated, for synthesis would merge the sums into slower and larger trees."""
+        width = len(high)
+        terms = [(low[min(k + shift, len(low) - 1)], high[k], Const(0, 1), Const(1, 1)) for k in range(width)]
+        return Cat(low[:shift], self._chain(m, name, self._ADD, terms, 0)).as_signed()
+
+    def _chain(self, m, name, init, terms, carry_in):
+        """The sum bits of a carry chain, from the inputs A, B, C and D of each bit."""
+        total, carry = Signal(signed(len(terms)), name=name), Const(carry_in, 1)
+        for start in range(0, len(terms), 2):
+            inputs = {f"i_{port}{half}": value for half in range(2)
+                      for port, value in zip("ABCD", terms[start + half], strict=True)}
+            carry_out = Signal(name=f"{name}_carry_{start + 2}")
+            m.submodules[f"{name}_{start}"] = Instance(
+                "CCU2C", p_INIT0=Const(init, 16), p_INIT1=Const(init, 16), p_INJECT1_0="NO", p_INJECT1_1="NO",
+                i_CIN=carry, **inputs, o_S0=total[start], o_S1=total[start + 1], o_COUT=carry_out)
             carry = carry_out
         return total
 
