@@ -12,7 +12,7 @@ import inspect
 import re
 import sys
 
-from .config import PRESETS, Arch, Config, ConfigError, Impl, preset
+from .config import PRESETS, Arch, Config, ConfigError, Impl, UserError, preset
 
 __all__ = ["add_config_arguments", "add_generate", "config_from", "main"]
 
@@ -92,7 +92,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     try:
         return args.run(args)
-    except ConfigError as error:
+    except UserError as error:
         message = str(error)
     except OSError as error:
         message = f"cannot write {error.filename}: {error.strerror}" if error.filename else str(error)

@@ -9,10 +9,14 @@ import dataclasses
 import enum
 import functools
 
-__all__ = ["Arch", "Config", "ConfigError", "Format", "Impl", "PRESETS", "preset"]
+__all__ = ["Arch", "Config", "ConfigError", "Format", "Impl", "PRESETS", "UserError", "preset"]
 
 
-class ConfigError(ValueError):
+class UserError(Exception):
+    """What the user can mend; the command prints the message in place of a traceback."""
+
+
+class ConfigError(UserError, ValueError):
     """A parameter outside what is allowed; the message names it, its value and the range."""
 
 

@@ -9,69 +9,26 @@ once per run. It works for any module with ``clk``, ``rst`` (synchronous) and va
 design's sidecar lists.
 """
 
-import concurrent.futures
 import contextlib
 import ctypes
 import dataclasses
 import functools
 import hashlib
-import importlib.resources
 import os
-import pathlib
-import platform
-import subprocess
-import tempfile
 import time
 
 import numpy as np
 
-from systolic_sim import toolchain
+from systolic.config import Format, UserError
+from systolic_sim.beats import Layout, pack, unpack
+from systolic_sim.primitives import models_for
+from systolic_sim.verilate import shared_library
 
 __all__ = ["MatrixUnitRtl", "Rtl", "RtlError", "Run", "pack", "unpack"]
 
 
-class RtlError(RuntimeError):
+class RtlError(UserError, RuntimeError):
     """The simulation cannot go on; the message says which streams wait, and where."""
-
-
-def pack(elements, width):
-    """Beats as words: each row of elements little-endian from bit 0 on.
-
-    Parameters
-    ----------
-    elements : bool or integer array [n] or [n, E]
-        One row a beat. With E elements, these have the width of their type.
-    width : int
-        Bits of the field.
-
-    Returns
-    -------
-    uint32 array [n, ceil(width / 32)]
-
-    Raises
-    ------
-    ValueError
-        If a row does not fit into the width.
-    """
-    elements = np.ascontiguousarray(elements)
-    words = -(-width // 32)
-    if elements.ndim == 1:
-        elements = elements.astype(np.uint32 if words == 1 else np.uint64)[:, None]
-        if width < 64 and elements.size and int(elements.max()) >> width:
-            raise ValueError(f"{elements.max()} does not fit into {width} bits")
-    elif elements.ndim != 2 or elements.shape[1] * elements.itemsize * 8 != width:
-        raise ValueError(f"{list(elements.shape)} elements of {elements.itemsize * 8} bits do not make "
-                         f"beats of {width} bits")
-    beats = elements.view(np.uint8).reshape(len(elements), elements.shape[1] * elements.itemsize)
-    padded = np.zeros((len(beats), words * 4), np.uint8)
-    padded[:, :beats.shape[1]] = beats
-    return padded.view("<u4")
-
-
-def unpack(words, dtype, count):
-    """Elements [n, count] of that type from beats as words [n, W]: the reverse of :func:`pack`."""
-    size = count * np.dtype(dtype).itemsize
-    return np.ascontiguousarray(words).view(np.uint8)[:, :size].copy().view(dtype)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,7 +76,7 @@ class Rtl:
     trace : bool
         Whether runs can write a waveform; costs speed.
     optimise : bool
-        Compile for speed of simulation; otherwise for quick compilation.
+        Twice the time to compile for up to a tenth more speed.
     cache : path or None
         Folder for compiled models; ``None`` takes :func:`.toolchain.cache_folder`.
     progress : callable(done, total) or None
@@ -131,16 +88,17 @@ class Rtl:
         If it cannot be compiled.
     """
 
-    def __init__(self, design, *, trace=False, optimise=True, cache=None, progress=None):
+    def __init__(self, design, *, trace=False, optimise=False, cache=None, progress=None):
         self.name = design.name
         self.streams = design.sidecar["streams"]
         self.trace = trace
-        self._layouts = {name: _layout(stream["fields"]) for name, stream in self.streams.items()}
+        self._layouts = {name: Layout(stream["fields"]) for name, stream in self.streams.items()}
         # Inputs first: the order of the harness.
         self._order = sorted(self.streams, key=lambda name: self.streams[name]["direction"] != "in")
         header = _header(self._order, self.streams, self._layouts)
-        library = _Build(design, header, trace=trace, optimise=optimise).library(cache, progress)
-        self._library = _load(library)
+        self._library = _load(shared_library(
+            design.verilog + models_for(design.verilog), design.name, header, trace=trace, optimise=optimise,
+            cache=cache, progress=progress))
         self._model = self._library.model_new()
         self._pending = []
         self.reset()
@@ -206,21 +164,23 @@ class Rtl:
                     stall=min(int(stalls[name] * 2**32), 2**32 - 1), random=_seed(seed, name))
             for name in self._order))
         start = time.perf_counter()
-        with self._tracing(trace):
-            count = self._advance(state, stop_after_cycles, max_cycles, patience)
+        try:
+            with self._tracing(trace):
+                count = self._advance(state, stop_after_cycles, max_cycles, patience)
+        finally:
+            self._pending = [name for name, stream in zip(self._order, state, strict=True) if stream.offered]
         seconds = time.perf_counter() - start
         done = {name: stream.done for name, stream in zip(self._order, state, strict=True)}
-        self._pending = [name for name, stream in zip(self._order, state, strict=True) if stream.offered]
         return Run(cycles=count, seconds=seconds,
                    accepted={name: cycles[name][:done[name]] for name in self._order},
-                   outputs={name: self._fields(name, beats[name][:done[name]]) for name in outputs})
+                   outputs={name: self._layouts[name].fields(beats[name][:done[name]]) for name in outputs})
 
     def _advance(self, state, stop_after_cycles, max_cycles, patience):
         progress, left = _Progress(), 1
         ends = [end for end in (stop_after_cycles, max_cycles) if end is not None]
         # In pieces of a fraction of a second, so that Ctrl-C is heard.
         while left and progress.cycle != stop_after_cycles:
-            cycles = min([100_000, *(end - progress.cycle for end in ends)])
+            cycles = min([10_000, *(end - progress.cycle for end in ends)])
             left = self._library.model_run(self._model, state, progress, cycles, patience)
             if left and (progress.idle >= patience or progress.cycle == max_cycles):
                 raise RtlError(self._stuck(state, progress))
@@ -255,23 +215,10 @@ class Rtl:
         return np.zeros((count, self._layouts[name].words), np.uint32)
 
     def _beats(self, name, fields):
-        layout = self._layouts[name]
-        if set(fields) != set(layout.offsets):
-            raise ValueError(f"{name} has the fields {', '.join(layout.offsets)}, not {', '.join(fields)}")
-        lengths = {len(values) for values in fields.values()}
-        if len(lengths) > 1:
-            raise ValueError(f"fields of {name} differ in length: {sorted(lengths)}")
-        beats = self._empty(name, lengths.pop())
-        for field, values in fields.items():
-            try:
-                beats[:, layout.slice(field)] = pack(values, layout.widths[field])
-            except ValueError as error:
-                raise ValueError(f"{name}.{field}: {error}") from None
-        return beats
-
-    def _fields(self, name, beats):
-        layout = self._layouts[name]
-        return {field: beats[:, layout.slice(field)] for field in layout.offsets}
+        try:
+            return self._layouts[name].beats(fields)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
 
     def _stalls(self, stalls):
         if not isinstance(stalls, dict):
@@ -303,27 +250,6 @@ def _seed(seed, name):
     return int.from_bytes(digest[:4], "little") | 1
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class _Layout:
-    """Where the fields of a stream are in a beat, in words."""
-
-    widths: dict
-    offsets: dict
-    words: int
-
-    def slice(self, field):
-        return slice(self.offsets[field], self.offsets[field] + -(-self.widths[field] // 32))
-
-
-def _layout(fields):
-    widths = {field: width for field, width in fields.items() if width}
-    offsets, words = {}, 0
-    for field, width in widths.items():
-        offsets[field] = words
-        words += -(-width // 32)
-    return _Layout(widths=widths, offsets=offsets, words=words)
-
-
 def _header(order, streams, layouts):
     """streams.h for the harness."""
     lines = []
@@ -347,3 +273,56 @@ def _load(path):
                                   ctypes.c_uint64, ctypes.c_uint64]
     library.model_trace.argtypes = [ctypes.c_void_p, ctypes.c_char_p]
     return library
+
+
+class MatrixUnitRtl:
+    """A configuration's matrix unit as compiled RTL.
+
+    Parameters
+    ----------
+    config : Config
+        What to generate.
+    design : systolic.verilog.Design or None
+        What that generates, if it is at hand.
+    options
+        As for :class:`Rtl`.
+
+    Members
+    -------
+    rtl : Rtl
+        The model.
+    """
+
+    def __init__(self, config, *, design=None, **options):
+        if design is None:
+            # Only here, since Amaranth takes a while to import.
+            from systolic import verilog
+            design = verilog.generate(config)
+        self.config = config
+        self.rtl = Rtl(design, **options)
+
+    def run(self, program, **options):
+        """Run a program.
+
+        Parameters
+        ----------
+        program : systolic_sim.golden.program.Program
+            With tiles as many as it switches.
+        options
+            As for :meth:`Rtl.run`.
+
+        Returns
+        -------
+        int32 or uint32 array [n_last, C]
+            Results; fewer after a stop.
+        Run
+            Cycles and handshakes.
+        """
+        rows = {"data": program.x, "address": program.address, "accumulate": program.accumulate,
+                "switch": program.switch, "last": program.last}
+        if not self.config.arch.address_width:
+            del rows["address"]
+        run = self.rtl.run({"weights": {"data": program.beats}, "rows": rows},
+                           {"results": int(program.last.sum())}, **options)
+        dtype = np.int32 if self.config.arch.format is Format.INT8 else np.uint32
+        return unpack(run.outputs["results"]["data"], dtype, self.config.arch.cols), run

