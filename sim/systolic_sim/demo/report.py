@@ -84,8 +84,7 @@ def run(out, images, *, console=None):
         mlp = train(train_digits, WIDTHS, progress=report)
     right = mlp.classify(test.pixels / np.float32(255)) == test.labels
     try:
-        outcomes = [_outcome(config, mlp, train_digits.pixels,
-                             test.pixels[:-(-len(test.pixels) // SHARE[config.arch.format])], out) for config in CONFIGS]
+        outcomes = [_outcome(config, mlp, train_digits.pixels, test.pixels, out) for config in CONFIGS]
         files = _record(mlp, train_digits.pixels, test.pixels, out)
     except products.Mismatch as mismatch:
         console.print(f"[bold red]wrong[/]: {mismatch}", soft_wrap=True)
@@ -97,7 +96,8 @@ def run(out, images, *, console=None):
 
 
 def _outcome(config, mlp, calibration, pixels, out):
-    """Run a configuration's network on all images, as many batches at a time as there are processors."""
+    """Run a configuration's network on its share of the images, a batch a processor at a time."""
+    pixels = pixels[:-(-len(pixels) // SHARE[config.arch.format])]
     design = _design(config, out)
     MatrixUnitRtl(config, design=design)
     network = Int8Network(mlp, calibration) if config.arch.format is Format.INT8 else Bf16Network(mlp)

@@ -9,8 +9,7 @@ import pytest
 import rich.console
 
 from systolic.config import Arch, Config
-from systolic_sim.demo import command
-from systolic_sim.demo import report
+from systolic_sim.demo import command, report
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.rtl import MatrixUnitRtl
 
