@@ -25,6 +25,10 @@ __all__ = ["ToolError", "Verilator", "cache_folder", "compile_cpp", "content_has
 _PACKAGES = {"g++": "g++ (Fedora: gcc-c++)", "make": "make", "perl": "perl", "iverilog": "iverilog"}
 
 
+# Verilator's run-time library, as far as a model under cocotb needs it.
+_VPI_RUNTIME = ("verilated", "verilated_dpi", "verilated_threads", "verilated_vpi")
+
+
 class ToolError(UserError, RuntimeError):
     """A program is missing or failed; the message names it and what to do."""
 
