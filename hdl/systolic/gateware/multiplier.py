@@ -64,9 +64,9 @@ class GenericMultiplier(Multiplier):
 
     def build(self, platform):
         m = Module()
-        product = Signal(signed(2 * self.width))
-        m.d.comb += product.eq(self.a_held.as_signed() * self._active(m))
-        m.d.comb += self.o.eq(delay(m, product, self.stages, "product_delayed"))
+        full = Signal(signed(2 * self.width))
+        m.d.comb += full.eq(self.a_held.as_signed() * self._active(m))
+        m.d.comb += self.o.eq(delay(m, full, self.stages, "full_delayed"))
         return m
 
 
