@@ -123,6 +123,7 @@ class MatrixUnit(Shared):
         rows = self.config.arch.rows
         loaded = Signal()
         hops = Signal(range(rows), init=rows - 1)
+        last_hops = Signal(init=rows == 1)
         fresh = Signal(init=1)
         loading_last = Signal()
         switch = Signal()
@@ -132,12 +133,13 @@ class MatrixUnit(Shared):
             control.load.eq(weights.valid & weights.ready),
             control.hops.eq(hops),
             control.switch.eq(delay(m, switched, 1, "switch_row")),
-            loading_last.eq(control.load & (hops == 0)),
+            loading_last.eq(control.load & last_hops),
             switch.eq(self.rows.payload.switch | fresh),
             switched.eq(accepted & switch),
         ]
         with m.If(control.load):
-            m.d.sync += hops.eq(Mux(hops == 0, rows - 1, hops - 1))
+            m.d.sync += [hops.eq(Mux(last_hops, rows - 1, hops - 1)),
+                         last_hops.eq(hops == 1 if rows > 1 else 1)]
         with m.If(accepted):
             m.d.sync += fresh.eq(0)
         with m.If(switched):
@@ -165,11 +167,18 @@ class MatrixUnit(Shared):
         queue = place(m, "result_fifo", Queue(f"{self.config.name}_result_queue", width=len(finished.payload),
                                               depth=depth - 1))
         credits = Signal(range(depth + 1), init=depth)
+        credit = Signal(init=1)
+        take = Signal()
+        give = Signal()
         m.d.comb += [
             queue.i.payload.eq(finished.payload), queue.i.valid.eq(finished.valid),
             self.results.payload.eq(queue.o.payload), self.results.valid.eq(queue.o.valid),
             queue.o.ready.eq(self.results.ready),
+            take.eq(accepted & self.rows.payload.last),
+            give.eq(self.results.valid & self.results.ready),
         ]
-        m.d.sync += credits.eq(credits - (accepted & self.rows.payload.last)
-                               + (self.results.valid & self.results.ready))
-        return ~self.rows.payload.last | (credits != 0)
+        with m.If(take & ~give):
+            m.d.sync += [credits.eq(credits - 1), credit.eq(credits != 1)]
+        with m.If(give & ~take):
+            m.d.sync += [credits.eq(credits + 1), credit.eq(1)]
+        return ~self.rows.payload.last | credit

@@ -60,14 +60,21 @@ class Queue(Shared):
     def build(self, platform):
         m = Module()
         level = Signal(range(self.depth + 1))
+        stored = Signal()
+        room = Signal(init=1)
         write = Signal()
         read = Signal()
         m.d.comb += [
-            self.i.ready.eq(level != self.depth),
-            write.eq(self.i.valid & self.i.ready),
-            read.eq((level != 0) & (~self.o.valid | self.o.ready)),
+            self.i.ready.eq(room),
+            write.eq(self.i.valid & room),
+            read.eq(stored & (~self.o.valid | self.o.ready)),
         ]
-        m.d.sync += [level.eq(level + write - read), self.o.valid.eq(read | (self.o.valid & ~self.o.ready))]
+        m.d.sync += self.o.valid.eq(read | (self.o.valid & ~self.o.ready))
+        # Registered, for no comparison is to lie on the paths from valid and ready.
+        with m.If(write & ~read):
+            m.d.sync += [level.eq(level + 1), stored.eq(1), room.eq(level != self.depth - 1)]
+        with m.If(read & ~write):
+            m.d.sync += [level.eq(level - 1), stored.eq(level != 1), room.eq(1)]
 
         slices = []
         write_address, read_address = self._pointer(m, write, "produce"), self._pointer(m, read, "consume")
