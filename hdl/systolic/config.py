@@ -124,7 +124,8 @@ class Impl:
         memory. 1 to 2.
     memory : str
         Memory style: ``"auto"`` leaves it to synthesis, ``"block"`` and ``"distributed"`` ask for block
-        or LUT memory (attribute ``ram_style``).
+        or LUT memory (attribute ``ram_style``). ``"ecp5_block"`` makes the accumulators of DP16KD blocks with their
+        output registers: up to 512 entries, with two ``memory_stages``.
     multiplier : str
         Multiplier mapping. ``"generic"``: a behavioural product, mapped by synthesis. ``"ecp5_dsp"``: a MULT18X18D with
         its own registers. ``"ecp5_lut"``: carry chains of the ECP5; int8 only. ``"ice40_dsp"``: an SB_MAC16 for two
@@ -147,7 +148,7 @@ class Impl:
     multiplier: str = "generic"
     lut_rows: int = 0
 
-    MEMORIES = ("auto", "block", "distributed")
+    MEMORIES = ("auto", "block", "distributed", "ecp5_block")
     MULTIPLIERS = ("generic", "ecp5_dsp", "ecp5_lut", "ice40_dsp")
 
     def __post_init__(self):
@@ -192,6 +193,9 @@ class Config:
         _require_int("psum_stages", self.impl.psum_stages, low, high,
                      f" with format {self.arch.format.value}")
         self._check_multiplier()
+        if self.impl.memory == "ecp5_block":
+            _require_int("accumulator_depth", self.arch.accumulator_depth, 1, 512, " with memory ecp5_block")
+            _require_int("memory_stages", self.impl.memory_stages, 2, 2, " with memory ecp5_block")
         _require(isinstance(self.name, str) and self.name.isidentifier() and self.name.isascii(), "name",
                  "a Verilog identifier", self.name)
 
@@ -277,6 +281,9 @@ PRESETS = {config.name: config for config in [
     _config("bf16_4x4", 4, 4, "bf16"),
     _config("bf16_8x8", 8, 8, "bf16"),
     _config("bf16_16x16", 16, 16, "bf16", accumulator_depth=1024),
+    _config("ecp5_8x8", 8, 8, multiplier="ecp5_dsp", product_stages=2, memory="ecp5_block", memory_stages=2),
+    _config("ecp5_12x12", 12, 12, multiplier="ecp5_dsp", product_stages=2, memory="ecp5_block", memory_stages=2),
+    _config("up5k_4x4", 4, 4, accumulator_depth=256, multiplier="ice40_dsp", memory_stages=2),
     _config("tpu_v1", 256, 256, accumulator_depth=4096),
     _config("tpu_v2", 128, 128, "bf16", accumulator_depth=4096),
 ]}

@@ -106,7 +106,7 @@ def _rtlil_to_verilog(text, memory):
         opt_dff
         opt_clean -purge
         rename -unescape
-        {f'setattr -set ram_style "{memory}" t:$mem_v2' if memory != "auto" else ""}
+        {f'setattr -set ram_style "{memory}" t:$mem_v2' if memory in ("block", "distributed") else ""}
         attrmap -remove generator -remove top
         attrmap -modattr -remove generator -remove top
         write_verilog design.v

@@ -1,6 +1,6 @@
 """The accumulators: sums over tiles, one memory a column."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 
@@ -23,44 +23,102 @@ class Command(data.StructLayout):
         super().__init__({"address": arch.address_width, "accumulate": 1, "last": 1})
 
 
+class _Ecp5Memory(Shared):
+    """A DP16KD of the ECP5, 512 x 36 bits, with its output registers: they halve the time from clock to data.
+
+    Members
+    -------
+    write, write_address, i : In
+        Port A.
+    read_address : In
+        Port B.
+    keep : In(1)
+        One cycle after the address: whether the data are wanted; if not, zero comes instead.
+    o : Out(36)
+        Data two cycles after their address.
+    """
+
+    module_name = "ecp5_accumulator_memory"
+    write: In(1)
+    write_address: In(9)
+    i: In(36)
+    read_address: In(9)
+    keep: In(1)
+    o: Out(36)
+
+    def build(self, platform):
+        m = Module()
+        ports = {f"i_{name}": Const(value) for name, value in {
+            "CEA": 1, "OCEA": 1, "CSA0": 0, "CSA1": 0, "CSA2": 0, "CEB": 1, "OCEB": 1, "WEB": 0,
+            "CSB0": 0, "CSB1": 0, "CSB2": 0}.items()}
+        for port, address in (("A", self.write_address), ("B", self.read_address)):
+            # In 36-bit mode the low address bits of the write port enable bytes.
+            low = Const(15 if port == "A" else 0, 5)
+            ports |= {f"i_CLK{port}": ClockSignal(), f"i_RST{port}": ~self.keep}
+            ports |= {f"i_AD{port}{bit}": value for bit, value in enumerate(Cat(low, address))}
+        ports |= {f"i_DI{'AB'[bit // 18]}{bit % 18}": self.i[bit] for bit in range(36)}
+        ports |= {f"o_DO{'AB'[bit // 18]}{bit % 18}": self.o[bit] for bit in range(36)}
+        m.submodules.ram = Instance(
+            "DP16KD", i_WEA=self.write, **ports, p_DATA_WIDTH_A=36, p_DATA_WIDTH_B=36, p_REGMODE_A="OUTREG",
+            p_REGMODE_B="OUTREG", p_RESETMODE="SYNC", p_ASYNC_RESET_RELEASE="SYNC", p_GSR="DISABLED")
+        return m
+
+
 class _Lane(Shared):
-    """One column: its memory and its adder."""
+    """One column: its memory and its adder.
+
+    ``keep`` comes a cycle ahead of ``psum``: whether the entry is to be added to it.
+    """
 
     def __init__(self, config):
         self.config = config
         self.module_name = f"{config.name}_accumulator"
         address_width = config.arch.address_width
         super().__init__({
-            "read_address": In(address_width), "psum": In(config.arch.psum_width), "accumulate": In(1),
+            "read_address": In(address_width), "psum": In(config.arch.psum_width), "keep": In(1),
             "write_address": In(address_width), "write": In(1), "o": Out(32),
         })
 
     def build(self, platform):
         m = Module()
         int8 = self.config.arch.format is Format.INT8
-        shape = signed(32) if int8 else Psum
-        m.submodules.sums = sums = memory.Memory(shape=shape, depth=self.config.arch.accumulator_depth, init=[])
+        total = Signal(signed(32) if int8 else Psum)
+        ecp5 = self.config.impl.memory == "ecp5_block"
+        entry = (self._ecp5_memory if ecp5 else self._memory)(m, Value.cast(total))
+        if int8:
+            m.d.comb += [total.eq(self.psum.as_signed() + entry.as_signed()), self.o.eq(total)]
+        else:
+            m.d.comb += [total.eq(self._add(m, Psum(entry))), self.o.eq(encode_psum(m, total))]
+        return m
+
+    def _memory(self, m, total):
+        """The entry to add, as bits: zero if it is not to be added."""
+        m.submodules.sums = sums = memory.Memory(shape=len(total), depth=self.config.arch.accumulator_depth, init=[])
         read, write = sums.read_port(), sums.write_port()
-        entry = delay(m, read.data, self.config.impl.memory_stages - 1, "entry")
-        total = Signal(shape)
         m.d.comb += [
             read.addr.eq(self.read_address), read.en.eq(1),
             write.addr.eq(self.write_address), write.en.eq(self.write), write.data.eq(total),
         ]
-        if int8:
-            m.d.comb += [total.eq(self.psum.as_signed() + Mux(self.accumulate, entry, 0)), self.o.eq(total)]
-        else:
-            m.d.comb += [total.eq(self._add(m, entry)), self.o.eq(encode_psum(m, total))]
-        return m
+        if self.config.impl.memory_stages == 1:
+            return Mux(delay(m, self.keep, 1, "kept"), read.data, 0)
+        entry = Signal(len(total), reset_less=True)
+        m.d.sync += entry.eq(Mux(self.keep, read.data, 0))
+        return entry
+
+    def _ecp5_memory(self, m, total):
+        sums = place(m, "sums", _Ecp5Memory())
+        m.d.comb += [
+            sums.write.eq(self.write), sums.write_address.eq(self.write_address), sums.i.eq(total),
+            sums.read_address.eq(self.read_address), sums.keep.eq(self.keep),
+        ]
+        return sums.o[:len(total)]
 
     def _add(self, m, entry):
         adder = place(m, "adder", FloatAdder(stages=self.config.adder_stages, registered=False))
         psum = Psum(self.psum)
         m.d.comb += [adder.term[name].eq(psum[name]) for name in ("mantissa", "exponent", "pos", "neg")]
-        with m.If(self.accumulate):
-            m.d.comb += adder.psum.eq(entry)
-        with m.Else():
-            m.d.comb += adder.psum.exponent.eq(1)
+        # The zero of an entry that is not kept is all zeros, that of a psum has exponent 1.
+        m.d.comb += [adder.psum.eq(entry), adder.psum.exponent.eq(entry.exponent | (entry.exponent == 0))]
         return adder.o
 
 
@@ -97,6 +155,7 @@ class Accumulators(Shared):
         m = Module()
         read = self.command.payload
         stages = self.config.impl.memory_stages
+        keep = delay(m, read.accumulate, stages - 1, "keep")
         add = delay(m, read, stages, "add")
         add_valid = delay(m, self.command.valid, stages, "add_valid", reset_less=False)
         stages = self.config.adder_stages - 1
@@ -106,7 +165,7 @@ class Accumulators(Shared):
         for c, lane in enumerate(lanes):
             m.d.comb += [
                 lane.read_address.eq(read.address),
-                lane.psum.eq(self.psums.word_select(c, len(lane.psum))), lane.accumulate.eq(add.accumulate),
+                lane.psum.eq(self.psums.word_select(c, len(lane.psum))), lane.keep.eq(keep),
                 lane.write_address.eq(write.address), lane.write.eq(write_valid),
             ]
         m.d.comb += [self.o.valid.eq(write_valid & write.last), self.o.payload.eq(Cat(lane.o for lane in lanes))]
