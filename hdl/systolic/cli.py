@@ -56,14 +56,14 @@ def config_from(args):
     if args.config is not None:
         base = preset(args.config)
         arch = dataclasses.replace(base.arch, **given[Arch])
-        impl = dataclasses.replace(base.impl, **given[Impl])
-        changed = (arch, impl) != (base.arch, base.impl)
+        impl = dataclasses.replace(base.impl_as_given, **given[Impl])
+        changed = (arch, impl) != (base.arch, base.impl_as_given)
     else:
         if missing := [f"--{name}" for name in ("rows", "cols") if name not in given[Arch]]:
             raise ConfigError(f"give --config, or {' and '.join(missing)}; presets are {', '.join(PRESETS)}")
         arch, impl, changed = Arch(**given[Arch]), Impl(**given[Impl]), True
     default = f"{arch.format.value}_{arch.rows}x{arch.cols}" if changed else args.config
-    return Config(arch=arch, impl=impl, name=args.name or default)
+    return Config(arch=arch, impl=impl, name=default if args.name is None else args.name)
 
 
 def add_generate(subparsers):

@@ -58,9 +58,9 @@ class Arch:
         Number format of weights and activations: ``"int8"`` or ``"bf16"``.
     accumulator_depth : int
         Entries of the accumulators, each a row of ``cols`` 32-bit sums. At least ``rows``: with fewer,
-        no product is long enough to hide the loading of the next weight tile.
+        no product is long enough to hide the loading of the next weight tile. At most 65,536.
     weight_fifo_depth : int
-        Depth of the weight FIFO in tiles.
+        Depth of the weight FIFO in tiles. 1 to 1024.
 
     Raises
     ------
@@ -82,8 +82,8 @@ class Arch:
             _require(self.format in formats, "format", "one of " + ", ".join(formats), self.format)
             object.__setattr__(self, "format", Format(self.format))
         _require_int("accumulator_depth", self.accumulator_depth, self.rows,
-                     reason=" (the number of rows)")
-        _require_int("weight_fifo_depth", self.weight_fifo_depth, 1)
+                     65536, " (from the number of rows)")
+        _require_int("weight_fifo_depth", self.weight_fifo_depth, 1, 1024)
 
     @property
     def address_width(self):
@@ -169,9 +169,24 @@ class Impl:
 _PSUM_STAGES = {Format.INT8: (1, 4, 1), Format.BF16: (3, 8, 6)}
 
 
+# Of Verilog-2005: no module can have such a name.
+_KEYWORDS = frozenset("""
+always and assign automatic begin buf bufif0 bufif1 case casex casez cell cmos config deassign default defparam design
+disable edge else end endcase endconfig endfunction endgenerate endmodule endprimitive endspecify endtable endtask event
+for force forever fork function generate genvar highz0 highz1 if ifnone incdir include initial inout input instance
+integer join large liblist library localparam macromodule medium module nand negedge nmos nor noshowcancelled not notif0
+notif1 or output parameter pmos posedge primitive pull0 pull1 pulldown pullup pulsestyle_ondetect pulsestyle_onevent
+rcmos real realtime reg release repeat rnmos rpmos rtran rtranif0 rtranif1 scalared showcancelled signed small specify
+specparam strong0 strong1 supply0 supply1 table task time tran tranif0 tranif1 tri tri0 tri1 triand trior trireg unsigned
+use uwire vectored wait wand weak0 weak1 while wire wor xnor xor
+""".split())
+
+
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Config:
     """A matrix unit to build: one :class:`Arch`, one :class:`Impl`, and what follows from them.
+
+    ``impl`` has no ``None`` left: stages that nobody set follow from the format. ``impl_as_given`` still has.
 
     Raises
     ------
@@ -184,6 +199,7 @@ class Config:
     name: str = "matrix_unit"
 
     def __post_init__(self):
+        object.__setattr__(self, "impl_as_given", self.impl)
         low, high, default = _PSUM_STAGES[self.arch.format]
         if self.impl.psum_stages is None:
             object.__setattr__(self, "impl", dataclasses.replace(self.impl, psum_stages=default))
@@ -196,8 +212,8 @@ class Config:
         if self.impl.memory == "ecp5_block":
             _require_int("accumulator_depth", self.arch.accumulator_depth, 1, 512, " with memory ecp5_block")
             _require_int("memory_stages", self.impl.memory_stages, 2, 2, " with memory ecp5_block")
-        _require(isinstance(self.name, str) and self.name.isidentifier() and self.name.isascii(), "name",
-                 "a Verilog identifier", self.name)
+        _require(isinstance(self.name, str) and self.name.isidentifier() and self.name.isascii()
+                 and self.name not in _KEYWORDS, "name", "a Verilog identifier", self.name)
 
     def _check_multiplier(self):
         impl = self.impl

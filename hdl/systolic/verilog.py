@@ -11,6 +11,8 @@ import dataclasses
 import gc
 import json
 import os
+import subprocess
+import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
@@ -20,7 +22,6 @@ from amaranth.hdl import Elaboratable, Module, Signal, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import data
 from amaranth.lib.wiring import In
-from pyosys import libyosys
 
 from .config import Format
 from .gateware.matrix_unit import MatrixUnit
@@ -111,11 +112,17 @@ def _rtlil_to_verilog(text, memory):
         attrmap -modattr -remove generator -remove top
         write_verilog design.v
     """
-    with tempfile.TemporaryDirectory(prefix="systolic-") as folder, contextlib.chdir(folder):
-        Path("design.il").write_text(text)
-        Path("script.ys").write_text(script)
-        libyosys.Pass.call(libyosys.Design(), "tee -q script script.ys")
-        return Path("design.v").read_text()
+    with tempfile.TemporaryDirectory(prefix="systolic-") as folder:
+        Path(folder, "design.il").write_text(text)
+        Path(folder, "script.ys").write_text(script)
+        # In a process of its own: names that an earlier run left behind would change the order of the text.
+        done = subprocess.run([sys.executable, "-c", _YOSYS], cwd=folder, capture_output=True, text=True)
+        if done.returncode:
+            raise RuntimeError(f"Yosys failed:\n{done.stdout}{done.stderr}")
+        return Path(folder, "design.v").read_text()
+
+
+_YOSYS = "from pyosys import libyosys as ys; ys.Pass.call(ys.Design(), 'tee -q script script.ys')"
 
 
 @contextlib.contextmanager
@@ -143,7 +150,7 @@ def generate(config):
     -------
     Design
     """
-    flat, library = _Flat(MatrixUnit(config)), Library()
+    flat, library = _Flat(MatrixUnit(config)), Library(f"{config.name}_")
     with _garbage_collection_off():
         top = rtlil.convert(flat, config.name, library, ports=flat.ports, emit_src=False)
     verilog = _rtlil_to_verilog("\n".join([*library.modules.values(), top]), config.impl.memory)
@@ -211,11 +218,25 @@ def write(design, folder):
     folder.mkdir(parents=True, exist_ok=True)
     texts = {folder / f"{design.name}.v": design.verilog,
              folder / f"{design.name}.json": json.dumps(design.sidecar, indent=2) + "\n"}
-    with contextlib.ExitStack() as unfinished:
-        for path, text in texts.items():
-            draft = path.with_name(f".{path.name}.{os.getpid()}")
-            unfinished.callback(draft.unlink, missing_ok=True)
-            draft.write_text(text)
-        for path in texts:
-            path.with_name(f".{path.name}.{os.getpid()}").replace(path)
+    drafts = {path: path.with_name(f".{path.name}.{os.getpid()}") for path in texts}
+    before = {path: path.read_bytes() if path.exists() else None for path in texts}
+    try:
+        for path, draft in drafts.items():
+            draft.write_text(texts[path])
+        for path, draft in drafts.items():
+            draft.replace(path)
+    except OSError as error:
+        for path, content in before.items():
+            _restore(path, content)
+        raise OSError(error.errno, error.strerror, str(path)) from error
+    finally:
+        for draft in drafts.values():
+            draft.unlink(missing_ok=True)
     return tuple(texts)
+
+
+def _restore(path, content):
+    if content is None:
+        path.unlink(missing_ok=True)
+    elif path.read_bytes() != content:
+        path.write_bytes(content)

@@ -72,7 +72,7 @@ class _Lane(Shared):
 
     def __init__(self, config):
         self.config = config
-        self.module_name = f"{config.name}_accumulator"
+        self.module_name = "accumulator"
         address_width = config.arch.address_width
         super().__init__({
             "read_address": In(address_width), "psum": In(config.arch.psum_width), "keep": In(1),
@@ -143,7 +143,7 @@ class Accumulators(Shared):
 
     def __init__(self, config):
         self.config = config
-        self.module_name = f"{config.name}_accumulators"
+        self.module_name = "accumulators"
         arch = config.arch
         super().__init__({
             "command": In(stream.Signature(Command(arch), always_ready=True)),

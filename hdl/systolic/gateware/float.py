@@ -222,7 +222,7 @@ class FloatAdder(Shared):
         rounded = mantissa + (half & (rest | s.sum[6]))
         carry = rounded[24] & ~rounded[25]
         exponent = s.exponent + carry
-        lowest = rounded[25] & ~rounded[:25].any()
+        lowest = rounded[25] & ~rounded[:24].any()
         overflow = ((exponent >= 255) | ((s.exponent == 254) & lowest)) & ~s.pos & ~s.neg
         return {
             "mantissa": Mux(carry, 1 << 23, rounded[:25]).as_signed(),

@@ -76,7 +76,7 @@ class Cell(Shared):
         self.config = config
         self.mapping = mapping
         self.columns = columns
-        self.module_name = f"{config.name}_{mapping}_cell" + (f"_{columns}" if columns > 1 else "")
+        self.module_name = f"{mapping}_cell" + (f"_{columns}" if columns > 1 else "")
         operand, psum = config.arch.operand_width, config.arch.psum_width
         super().__init__({
             "a": In(operand), "switch": In(1), "load": In(1), "w": In(operand * columns), "psum": In(psum * columns),
@@ -136,7 +136,7 @@ class Row(_Segment):
 
     def __init__(self, config, mapping):
         self.mapping = mapping
-        self.module_name = f"{config.name}_{mapping}_row"
+        self.module_name = f"{mapping}_row"
         super().__init__(config, 1)
 
     def build(self, platform):
@@ -187,7 +187,7 @@ class Grid(_Segment):
     def __init__(self, config, mappings):
         self.mappings = mappings
         runs = [f"{len(list(run))}_{mapping}" for mapping, run in itertools.groupby(mappings)]
-        self.module_name = "_".join([config.name, *runs, "rows"])
+        self.module_name = "_".join([*runs, "rows"])
         super().__init__(config, len(mappings))
 
     def _segments(self):

@@ -66,7 +66,7 @@ class MatrixUnit(Shared):
 
     def __init__(self, config):
         self.config = config
-        self.module_name = f"{config.name}_matrix_unit"
+        self.module_name = "matrix_unit"
         arch = config.arch
         super().__init__({
             "weights": In(stream.Signature(data.ArrayLayout(arch.format.width, arch.cols))),
@@ -79,7 +79,7 @@ class MatrixUnit(Shared):
         config, arch, impl = self.config, self.config.arch, self.config.impl
 
         def skew(name, width, lanes, step, **options):
-            return place(m, name, Skew(f"{config.name}_{name}", width, lanes, step, **options))
+            return place(m, name, Skew(name, width, lanes, step, **options))
 
         weight_fifo = place(m, "weight_fifo", WeightFifo(config))
         weight_skew = skew("weight_skew", arch.operand_width, arch.cols, impl.hop_stages)
@@ -164,7 +164,7 @@ class MatrixUnit(Shared):
     def _result_ready(self, m, accepted, finished):
         """Holds back a last row until the result FIFO has room that no row before it will take."""
         depth = self.config.result_fifo_depth
-        queue = place(m, "result_fifo", Queue(f"{self.config.name}_result_queue", width=len(finished.payload),
+        queue = place(m, "result_fifo", Queue("result_queue", width=len(finished.payload),
                                               depth=depth - 1))
         credits = Signal(range(depth + 1), init=depth)
         credit = Signal(init=1)

@@ -83,12 +83,12 @@ class Ecp5DspMultiplier(Multiplier):
         m = Module()
         ports = {"i_CLK0": ClockSignal(), "i_CE0": Const(1), "i_CE1": self.switch, "i_RST0": Const(0),
                  "i_SIGNEDA": Const(1), "i_SIGNEDB": Const(1), "i_SOURCEA": Const(0), "i_SOURCEB": Const(0)}
-        product = Signal(36)
+        full = Signal(36)
         for name, factor in (("A", self.a), ("B", self.w)):
             wide = Signal(signed(18), name=f"{name.lower()}_wide")
             m.d.comb += wide.eq(factor.as_signed())
             ports |= {f"i_{name}{bit}": wide[bit] for bit in range(18)}
-        ports |= {f"o_P{bit}": product[bit] for bit in range(36)}
+        ports |= {f"o_P{bit}": full[bit] for bit in range(36)}
         m.submodules.dsp = Instance(
             "MULT18X18D", **ports,
             p_REG_INPUTA_CLK="CLK0", p_REG_INPUTA_CE="CE0", p_REG_INPUTA_RST="RST0",
@@ -96,7 +96,7 @@ class Ecp5DspMultiplier(Multiplier):
             p_REG_PIPELINE_CLK="NONE", p_REG_OUTPUT_CLK="CLK0", p_REG_OUTPUT_CE="CE0", p_REG_OUTPUT_RST="RST0",
             p_CLK0_DIV="ENABLED", p_GSR="DISABLED", p_SOURCEB_MODE="B_SHIFT", p_MULT_BYPASS="DISABLED",
             p_RESETMODE="SYNC")
-        m.d.comb += self.o.eq(delay(m, product[:len(self.o)], self.stages - 1, "product_delayed"))
+        m.d.comb += self.o.eq(delay(m, full[:len(self.o)], self.stages - 1, "full_delayed"))
         return m
 
 

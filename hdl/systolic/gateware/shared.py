@@ -25,7 +25,7 @@ class Shared(wiring.Component):
     Attributes
     ----------
     module_name : str
-        Name of the Verilog module. Components of equal name are equal.
+        Name of the Verilog module, after the library's prefix. Components of equal name are equal.
     resets : bool
         Whether anything in it is reset.
     """
@@ -58,32 +58,39 @@ def _ports(component):
 class Library:
     """The platform that collects shared modules.
 
+    Parameters
+    ----------
+    prefix : str
+        What the names of all modules begin with, so that several designs can live in one project.
+
     Attributes
     ----------
     modules : dict of str to str
         RTLIL text of each shared module by name, innermost first.
     """
 
-    def __init__(self):
+    def __init__(self, prefix=""):
+        self.prefix = prefix
         self.modules = {}
 
     def instance(self, component):
         """An instance of the component's module, which is elaborated now if it is the first of its name."""
         ports = _ports(component)
-        if component.module_name not in self.modules:
-            self.modules[component.module_name] = self._elaborate(component, ports)
+        module_name = self.prefix + component.module_name
+        if module_name not in self.modules:
+            self.modules[module_name] = self._elaborate(component, module_name, ports)
         connections = {f"{'o' if flow is Out else 'i'}_{name}": value for name, (value, flow) in ports.items()}
         for name, value in {"clk": ClockSignal(), "rst": ResetSignal()}.items():
             # A module without registers has no such port.
-            if re.search(rf" input \d+ +\\{name}$", self.modules[component.module_name], re.MULTILINE):
+            if re.search(rf" input \d+ +\\{name}$", self.modules[module_name], re.MULTILINE):
                 connections[f"i_{name}"] = value
-        return Instance(component.module_name, **connections)
+        return Instance(module_name, **connections)
 
-    def _elaborate(self, component, ports):
+    def _elaborate(self, component, module_name, ports):
         directions = {name: (value, PortDirection.Output if flow is Out else PortDirection.Input)
                       for name, (value, flow) in ports.items()}
         text = rtlil.convert(
-            component.build(self), component.module_name, self, ports=directions, emit_src=False,
+            component.build(self), module_name, self, ports=directions, emit_src=False,
             missing_domain=lambda name: ClockDomain(name, reset_less=not component.resets))
         # What is never reset needs no initial value either.
         return text if component.resets else re.sub(r"^ *attribute \\init .*\n", "", text, flags=re.MULTILINE)

@@ -29,7 +29,7 @@ class WeightFifo(Shared):
 
     def __init__(self, config):
         self.config = config
-        self.module_name = f"{config.name}_weight_fifo"
+        self.module_name = "weight_fifo"
         arch = config.arch
         super().__init__({
             "i": In(stream.Signature(data.ArrayLayout(arch.format.width, arch.cols))),
@@ -39,7 +39,7 @@ class WeightFifo(Shared):
     def build(self, platform):
         m = Module()
         config = self.config
-        queue = place(m, "queue", Queue(f"{config.name}_weight_queue", width=len(self.o.payload),
+        queue = place(m, "queue", Queue("weight_queue", width=len(self.o.payload),
                                         depth=config.weight_fifo_rows - 1))
         m.d.comb += [
             queue.i.payload.eq(recode(m, config.arch, self.i.payload)),

@@ -228,6 +228,11 @@ def _bf16_cancelling(rng, shape):
     return values | _bf16_any(rng, shape) & np.uint16(0x8000)
 
 
+def _bf16_on_the_edge(rng, shape):
+    """Products of 2**126 to 2**128, of either sign: sums that reach the end of fp32 exactly, or stay just below."""
+    return rng.choice(np.array([0x5F00, 0xDF00, 0x5F80, 0x0000], np.uint16), shape)
+
+
 def _bf16_exponents(low, high):
     """Kind with biased exponents from low to high, anything else at random."""
     def kind(rng, shape):
@@ -256,4 +261,5 @@ _BF16_KINDS = [
     (_bf16_exponents(187, 193), _bf16_exponents(187, 193)),   # products about the largest fp32
     (_bf16_exponents(46, 66), _bf16_exponents(46, 66)),       # products about the smallest fp32
     (_bf16_exponents(0, 1), _bf16_exponents(90, 254)),        # subnormal operands
+    (_bf16_on_the_edge, _bf16_on_the_edge),
 ]

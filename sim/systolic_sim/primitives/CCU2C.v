@@ -20,5 +20,7 @@ module CCU2C #(
     assign S1 = propagate1 ^ carry;
     assign COUT = propagate1 ? carry : generate1;
 
-    initial if (INJECT1_0 != "NO" || INJECT1_1 != "NO") $fatal(1, "CCU2C: no model of INJECT1 = YES");
+`ifndef SYNTHESIS
+    initial if (INJECT1_0 != "NO" || INJECT1_1 != "NO") begin $display("CCU2C: no model of INJECT1 = YES"); $stop; end
+`endif
 endmodule

@@ -23,10 +23,12 @@ module MULT18X18D #(
         if (CE0) p <= a * b;
     end
 
+`ifndef SYNTHESIS
     initial if (REG_INPUTA_CLK != "CLK0" || REG_INPUTB_CLK != "CLK0" || REG_OUTPUT_CLK != "CLK0"
                 || REG_INPUTA_CE != "CE0" || REG_INPUTB_CE != "CE1" || REG_OUTPUT_CE != "CE0"
                 || REG_PIPELINE_CLK != "NONE" || MULT_BYPASS != "DISABLED")
-        $fatal(1, "MULT18X18D: no model of these registers");
+        begin $display("MULT18X18D: no model of these registers"); $stop; end
     always @(posedge CLK0)
-        if (RST0 || SOURCEA || SOURCEB || !SIGNEDA || !SIGNEDB) $fatal(1, "MULT18X18D: no model of these controls");
+        if (RST0 || SOURCEA || SOURCEB || !SIGNEDA || !SIGNEDB) begin $display("MULT18X18D: no model of these controls"); $stop; end
+`endif
 endmodule

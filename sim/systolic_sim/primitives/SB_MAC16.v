@@ -22,8 +22,10 @@ module SB_MAC16 #(
             bottom <= a_bottom * b_bottom;
         end
 
+`ifndef SYNTHESIS
     initial if (!MODE_8x8 || !A_SIGNED || !B_SIGNED || !A_REG || !B_REG || !TOP_8x8_MULT_REG || !BOT_8x8_MULT_REG
-                || TOPOUTPUT_SELECT != 2 || BOTOUTPUT_SELECT != 2) $fatal(1, "SB_MAC16: no model of this mode");
+                || TOPOUTPUT_SELECT != 2 || BOTOUTPUT_SELECT != 2) begin $display("SB_MAC16: no model of this mode"); $stop; end
     always @(posedge CLK)
-        if (AHOLD || BHOLD || IRSTTOP || IRSTBOT || ORSTTOP || ORSTBOT) $fatal(1, "SB_MAC16: no model of these controls");
+        if (AHOLD || BHOLD || IRSTTOP || IRSTBOT || ORSTTOP || ORSTBOT) begin $display("SB_MAC16: no model of these controls"); $stop; end
+`endif
 endmodule

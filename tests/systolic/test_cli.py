@@ -1,0 +1,156 @@
+"""The systolic command: what it writes, and what it says when it cannot."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from systolic import cli
+from systolic.config import PRESETS, Arch, Impl
+
+SHAPE = ["--rows", "2", "--cols", "3"]
+PRESET_LIST = ", ".join(PRESETS)
+
+# Arguments of generate, and what the one line must say.
+BAD = [
+    (["--rows", "0", "--cols", "3"], "rows must be an integer from 1 to 256, not 0"),
+    (["--rows", "3", "--cols", "-1"], "cols must be an integer from 1 to 256, not -1"),
+    (["--rows", "3", "--cols=-1"], "cols must be an integer from 1 to 256, not -1"),
+    (["--rows", "257", "--cols", "3"], "rows must be an integer from 1 to 256, not 257"),
+    (["--rows", "x", "--cols", "3"], "--rows: invalid int value: 'x'"),
+    (["--rows", "2.5", "--cols", "3"], "--rows: invalid int value: '2.5'"),
+    ([*SHAPE, "--format", "fp8"], "format must be one of int8, bf16, not 'fp8'"),
+    ([*SHAPE, "--format", ""], "format must be one of int8, bf16, not ''"),
+    ([*SHAPE, "--weight-fifo-depth", "0"], "weight_fifo_depth must be an integer from 1 to 1024, not 0"),
+    ([*SHAPE, "--accumulator-depth", "1"], "accumulator_depth must be an integer from 2 to 65536 (from the number of rows)"),
+    (["--config", "int8_8x8", "--rows", "256", "--accumulator-depth", "255"], "accumulator_depth must be"),
+    ([*SHAPE, "--psum-stages", "9"], "psum_stages must be an integer from 1 to 8, not 9"),
+    ([*SHAPE, "--format", "bf16", "--psum-stages", "1"], "psum_stages must be an integer from 3 to 8 with format bf16"),
+    ([*SHAPE, "--memory", "magic"], f"memory must be one of {', '.join(Impl.MEMORIES)}, not 'magic'"),
+    ([*SHAPE, "--multiplier", "magic"], "multiplier must be one of generic"),
+    ([*SHAPE, "--name", "../up"], "name must be a Verilog identifier, not '../up'"),
+    ([*SHAPE, "--name", ""], "name must be a Verilog identifier, not ''"),
+    (["--config", "tpu_v9"], f"config must be one of {PRESET_LIST}, not 'tpu_v9'"),
+    (["--config", ""], f"config must be one of {PRESET_LIST}, not ''"),
+    ([], f"give --config, or --rows and --cols; presets are {PRESET_LIST}"),
+    (["--rows", "4"], f"give --config, or --cols; presets are {PRESET_LIST}"),
+    ([*SHAPE, "--out", "file"], "cannot write file: "),
+    ([*SHAPE, "--out", "file/below"], "cannot write file"),
+    ([*SHAPE, "--bogus"], "unrecognized arguments: --bogus"),
+    ([*SHAPE, "stray"], "unrecognized arguments: stray"),
+    (["--rows"], "--rows: expected one argument"),
+]
+
+
+def run(argv):
+    """Exit code, whether main returns it or leaves with it."""
+    try:
+        return cli.main(argv)
+    except SystemExit as exit:
+        return exit.code
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """An empty working directory but for a file."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("mine")
+    return tmp_path
+
+
+def left_behind(folder):
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("arguments, message", BAD, ids=[" ".join(arguments) for arguments, _ in BAD])
+def test_bad_input_is_one_line(folder, capsys, arguments, message):
+    assert run(["generate", *arguments]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 1 and err.endswith("\n")
+    assert re.match(r"systolic( generate)?: error: ", err) and message in err
+    assert [path.name for path in folder.iterdir()] == ["file"] and (folder / "file").read_text() == "mine"
+
+
+def test_folder_without_permission(folder, capsys):
+    protected = folder / "protected"
+    protected.mkdir(mode=0o500)
+    if os.access(protected, os.W_OK):
+        pytest.skip("permissions do not bind this user")
+    assert run(["generate", *SHAPE, "--out", str(protected)]) == 2
+    err = capsys.readouterr().err
+    assert err.count("\n") == 1 and str(protected) in err
+    assert left_behind(folder) == ["file"]
+
+
+def test_file_that_cannot_be_replaced(folder, capsys):
+    (folder / "out" / "int8_2x3.json").mkdir(parents=True)
+    assert run(["generate", *SHAPE, "--out", "out"]) == 2
+    err = capsys.readouterr().err
+    assert err.startswith("systolic: error: cannot write out/int8_2x3.json: ") and err.count("\n") == 1
+    assert left_behind(folder) == ["file"]
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["--version-of-nothing"]])
+def test_no_or_unknown_command(folder, capsys, arguments):
+    assert run(arguments) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+
+
+def test_generate_writes_two_files(folder, capsys):
+    assert run(["generate", *SHAPE, "--out", "deep/er"]) == 0
+    out, err = capsys.readouterr()
+    assert (out, err) == ("deep/er/int8_2x3.v\ndeep/er/int8_2x3.json\n", "")
+    assert left_behind(folder) == ["deep/er/int8_2x3.json", "deep/er/int8_2x3.v", "file"]
+    text = (folder / "deep/er/int8_2x3.v").read_text()
+    assert "\nmodule int8_2x3(" in text
+    arch = json.loads((folder / "deep/er/int8_2x3.json").read_text())["arch"]
+    assert arch == {"rows": 2, "cols": 3, "format": "int8", "accumulator_depth": 512, "weight_fifo_depth": 4}
+
+
+def test_the_installed_command(folder):
+    done = subprocess.run([sys.executable, "-m", "systolic.cli", "generate", "--config", "ice40_4x4"],
+                          capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "build/verilog/ice40_4x4.v\nbuild/verilog/ice40_4x4.json\n"
+
+
+def parse(*arguments):
+    parser = cli._Parser()
+    cli.add_config_arguments(parser)
+    return cli.config_from(parser.parse_args(arguments))
+
+
+def test_configurations():
+    """A preset, a preset with changes, and a shape of one's own; each with a name that tells."""
+    assert all(parse("--config", name) == config for name, config in PRESETS.items())
+    assert parse("--config", "int8_8x8", "--name", "mine").name == "mine"
+    changed = parse("--config", "tpu_v1", "--rows", "64", "--hop-stages", "2")
+    assert changed.arch == Arch(rows=64, cols=256, accumulator_depth=4096)
+    assert (changed.impl.hop_stages, changed.name) == (2, "int8_64x256")
+    own = parse("--rows", "12", "--cols", "20", "--format", "bf16", "--psum-stages", "4")
+    assert own.arch == Arch(rows=12, cols=20, format="bf16")
+    assert (own.impl, own.name) == (Impl(psum_stages=4, product_stages=1), "bf16_12x20")
+
+
+@pytest.mark.parametrize("changes, psum, product", [
+    (["--config", "bf16_4x4", "--format", "int8"], 1, 1),
+    (["--config", "int8_8x8", "--format", "bf16"], 6, 1),
+    (["--config", "bf16_8x8", "--psum-stages", "8"], 8, 0),
+])
+def test_stages_that_nobody_set_follow_the_changes(changes, psum, product):
+    impl = parse(*changes).impl
+    assert (impl.psum_stages, impl.product_stages) == (psum, product)
+
+
+def test_every_parameter_has_an_option_with_help(capsys):
+    assert run(["generate", "--help"]) == 0
+    text = re.sub(r"\s+", " ", capsys.readouterr().out)
+    options = ["accumulator-depth", "rows", "weight-fifo-depth", "psum-stages", "memory", "multiplier", "hop-stages"]
+    for option in options:
+        # The option, its value, and then something in words.
+        assert re.search(rf"--{option} [NX] [A-Z]", text), option
+    assert "elements of an activation vector" in text and PRESET_LIST in text
+    assert "``" not in text
