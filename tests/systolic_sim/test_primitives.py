@@ -1,4 +1,4 @@
-"""Every mapping onto primitives: the Verilog that is synthesized, on models of the primitives, against the golden model."""
+"""Every mapping onto primitives: the Verilog that is synthesized, on models of them, against the golden model."""
 
 import numpy as np
 import pytest
