@@ -187,7 +187,7 @@ class Grid(_Segment):
     def __init__(self, config, mappings):
         self.mappings = mappings
         runs = [f"{len(list(run))}_{mapping}" for mapping, run in itertools.groupby(mappings)]
-        self.module_name = "_".join([*runs, "rows"])
+        self.module_name = "_".join(["rows", *runs])
         super().__init__(config, len(mappings))
 
     def _segments(self):
