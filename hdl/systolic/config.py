@@ -264,8 +264,8 @@ class Config:
 
     @property
     def result_fifo_depth(self):
-        """Rows the result FIFO holds: what is in flight at one row a cycle, so that it never starves."""
-        return self.latency + 1
+        """Rows the result FIFO holds: what is in flight at one row a cycle, and three for credits counted late."""
+        return self.latency + 3
 
     @property
     def weight_fifo_rows(self):

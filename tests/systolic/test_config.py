@@ -140,7 +140,7 @@ LATENCIES = [
 def test_latencies(rows, cols, format, impl, array, latency, turnaround, weights):
     config = Config(arch=Arch(rows=rows, cols=cols, format=format), impl=Impl(**impl))
     assert (config.array_latency, config.latency, config.turnaround) == (array, latency, turnaround)
-    assert config.result_fifo_depth == latency + 1
+    assert config.result_fifo_depth == latency + 3
     assert config.weight_fifo_rows == weights
     assert config.weight_latency == 2
 

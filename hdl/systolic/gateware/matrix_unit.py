@@ -162,23 +162,24 @@ class MatrixUnit(Shared):
         return ~(row.accumulate & busy.any())
 
     def _result_ready(self, m, accepted, finished):
-        """Holds back a last row until the result FIFO has room that no row before it will take."""
+        """Holds back a last row until the result FIFO has room that no row before it will take.
+
+        Credits are counted one cycle late, for a short path from the streams; with two left, one is sure.
+        """
         depth = self.config.result_fifo_depth
         queue = place(m, "result_fifo", Queue("result_queue", width=len(finished.payload),
                                               depth=depth - 1))
         credits = Signal(range(depth + 1), init=depth)
         credit = Signal(init=1)
-        take = Signal()
-        give = Signal()
         m.d.comb += [
             queue.i.payload.eq(finished.payload), queue.i.valid.eq(finished.valid),
             self.results.payload.eq(queue.o.payload), self.results.valid.eq(queue.o.valid),
             queue.o.ready.eq(self.results.ready),
-            take.eq(accepted & self.rows.payload.last),
-            give.eq(self.results.valid & self.results.ready),
         ]
+        take = delay(m, accepted & self.rows.payload.last, 1, "take", reset_less=False)
+        give = delay(m, self.results.valid & self.results.ready, 1, "give", reset_less=False)
         with m.If(take & ~give):
-            m.d.sync += [credits.eq(credits - 1), credit.eq(credits != 1)]
+            m.d.sync += [credits.eq(credits - 1), credit.eq(credits > 2)]
         with m.If(give & ~take):
-            m.d.sync += [credits.eq(credits + 1), credit.eq(1)]
+            m.d.sync += [credits.eq(credits + 1), credit.eq(credits > 0)]
         return ~self.rows.payload.last | credit

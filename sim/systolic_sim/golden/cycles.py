@@ -8,8 +8,8 @@ Weights and rows are on offer from cycle 0, results are taken at once. Then:
   tile not before the cycle after the tile before was switched in.
 * Rows are accepted in order, one a cycle. A row that switches waits for its tile's last beat, which may
   go in in the same cycle. One that accumulates comes ``turnaround`` cycles after the row that had
-  its address before. One with a result waits for one of ``result_fifo_depth`` credits, which comes back
-  in the cycle after the result.
+  its address before. The result FIFO holds all that can be under way: with results taken at once, no row waits
+  for room in it.
 * A result comes ``latency`` cycles after its row.
 """
 
@@ -94,8 +94,6 @@ def schedule(config, program):
         if accumulate and address in latest:
             now = max(now, latest[address] + config.turnaround)
         if last:
-            if len(results) >= config.result_fifo_depth:
-                now = max(now, results[-config.result_fifo_depth] + 1)
             results.append(now + config.latency)
         if switches and loader.tiles < len(program.tiles):
             loader.load(now + 1)

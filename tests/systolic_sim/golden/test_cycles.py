@@ -17,7 +17,7 @@ def simulate(config, program):
     rows, n = config.arch.rows, len(program)
     to_offer, fifo, shadow, switched_in = len(program.tiles) * rows, [], 0, False
     injections, accepted, results = [], [], []
-    credits, returned, in_flight, last_touch = config.result_fifo_depth, 0, [], {}
+    in_flight, last_touch = [], {}
     cycle = 0
     while len(accepted) < n or in_flight:
         room = len(fifo) < config.weight_fifo_rows
@@ -30,23 +30,20 @@ def simulate(config, program):
             fifo.append(cycle)
         if in_flight and in_flight[0] == cycle:
             results.append(in_flight.pop(0))
-            returned = 1
         if len(accepted) < n:
             i = len(accepted)
             switch, address = program.switch[i] or i == 0, program.address[i]
             ready = not switch or shadow == rows
             if program.accumulate[i] and address in last_touch:
                 ready &= cycle >= last_touch[address] + config.turnaround
-            if ready and (credits or not program.last[i]):
+            if ready:
                 accepted.append(cycle)
                 last_touch[address] = cycle
                 switched_in = switch
                 if program.last[i]:
-                    credits -= 1
                     in_flight.append(cycle + config.latency)
         if switched_in:
             shadow, switched_in = 0, False
-        credits, returned = credits + returned, 0
         cycle += 1
     return injections, accepted, results, cycle
 
@@ -90,27 +87,16 @@ def test_random_programs(seed):
         check(config, random_program(config.arch, rng, max_rows=max_rows))
 
 
-def test_few_credits_and_other_latencies():
+def test_other_latencies():
     """Numbers that no configuration has: rules that those do not make bite."""
     rng = np.random.default_rng(0)
     for _ in range(60):
         real = random_config(rng)
         config = types.SimpleNamespace(
             arch=real.arch, latency=int(rng.integers(1, 12)), turnaround=int(rng.integers(1, 9)),
-            result_fifo_depth=int(rng.integers(1, 5)), weight_latency=int(rng.integers(1, 6)),
+            weight_latency=int(rng.integers(1, 6)),
             weight_fifo_rows=real.weight_fifo_rows)
         check(config, random_program(real.arch, rng, tiles=int(rng.integers(1, 10))))
-
-
-def test_credits_never_wait_in_a_real_configuration():
-    rng = np.random.default_rng(1)
-    for _ in range(40):
-        config = random_config(rng)
-        program = random_program(config.arch, rng)
-        plenty = types.SimpleNamespace(arch=config.arch, latency=config.latency, turnaround=config.turnaround,
-                                       result_fifo_depth=10**6, weight_latency=config.weight_latency,
-                                       weight_fifo_rows=config.weight_fifo_rows)
-        assert schedule(config, program).accepted.tolist() == schedule(plenty, program).accepted.tolist()
 
 
 @pytest.mark.parametrize("rows", [1, 3, 8, 11])

@@ -1,0 +1,75 @@
+"""What to build: the array alone, or the whole matrix unit, as sources for synthesis."""
+
+import collections
+import dataclasses
+import math
+
+from amaranth.hdl import Fragment
+
+from systolic import verilog
+from systolic.gateware.grid import Grid
+from systolic.gateware.multiplier import MULTIPLIERS
+from systolic.gateware.shared import Library
+
+__all__ = ["PARTS", "Part", "array", "matrix_unit"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Part:
+    """A design to synthesise.
+
+    Parameters
+    ----------
+    name : str
+        For files and tables.
+    top : str
+        Name of its top module.
+    sources : dict of str to str
+        Texts by file name, Verilog (``.v``) or RTLIL (``.il``).
+    macs : int
+        Multiply-accumulates a cycle.
+    cells : dict of str to int
+        Cells of a type that its mapping plans: a netlist with another number of them is wrong.
+    clock : str
+        Its clock port.
+    """
+
+    name: str
+    top: str
+    sources: dict
+    macs: int = 0
+    cells: dict = dataclasses.field(default_factory=dict)
+    clock: str = "clk"
+
+
+def array(config):
+    """The grid alone: ports of its edge, no skew, no memories."""
+    library = Library(f"{config.name}_")
+    grid = Grid(config, config.row_mappings)
+    Fragment.get(grid, library)
+    return Part(name=f"{config.name}_array", top=library.prefix + grid.module_name, cells=_planned_cells(config),
+                sources={"design.il": "\n".join(library.modules.values())}, macs=config.arch.rows * config.arch.cols)
+
+
+def matrix_unit(config):
+    """The generated Verilog, whole: with skew, weight FIFO, accumulators and result FIFO."""
+    design = verilog.generate(config)
+    return Part(name=f"{config.name}_matrix_unit", top=design.name, macs=config.arch.rows * config.arch.cols,
+                sources={"design.v": design.verilog}, cells=_planned_cells(config))
+
+
+PARTS = {"array": array, "matrix_unit": matrix_unit}
+
+# Block that a multiplier mapping takes; "generic" leaves it to synthesis.
+_BLOCKS = {"ecp5_dsp": "MULT18X18D", "ecp5_lut": None, "ice40_dsp": "SB_MAC16"}
+
+
+def _planned_cells(config):
+    mappings = config.row_mappings
+    if not set(mappings) <= _BLOCKS.keys():
+        return {}
+    count = collections.Counter({block: 0 for block in _BLOCKS.values() if block})
+    for mapping in mappings:
+        if block := _BLOCKS[mapping]:
+            count[block] += math.ceil(config.arch.cols / MULTIPLIERS[mapping].lanes)
+    return dict(count)
