@@ -1,5 +1,6 @@
 """Sources to a netlist with Yosys."""
 
+import collections
 import dataclasses
 import json
 import pathlib
@@ -82,10 +83,9 @@ def synthesise(part, device, *, alone=True, options="", cache=None, progress=Non
         progress.update("synthesis", "running")
         found = step.save(_run(sources, script))
     modules = json.loads(found["cells.json"])["modules"]
-    cells, around = _cells(modules, part.top), _cells(modules, TOP) if alone else {}
+    cells, chip = _cells(modules, part.top), _cells(modules, TOP if alone else part.top)
     seconds = json.loads(found["seconds"])
     progress.finish("synthesis", f"{sum(cells.values())} cells in {seconds:.0f} s")
-    chip = {cell: cells.get(cell, 0) + around.get(cell, 0) for cell in sorted(cells | around)}
     return Synthesis(netlist=found["netlist.json"].decode(), wires=found["wires.json"].decode(), cells=cells,
                      chip_cells=chip, log=found["synthesis.log"].decode(), seconds=seconds)
 
@@ -136,13 +136,12 @@ def _script(part, device, sources, alone, options):
         "proc -latches error",
         "design -push-copy",
         f"setattr -set {REGISTER} 1 t:$*dff* %co1:+[Q] w:* %i",
-        "flatten", "delete c:*", "write_json wires.json",
+        "setattr -mod -unset keep_hierarchy *", "flatten", "delete c:*", "write_json wires.json",
         "design -pop",
         *([f"setattr -mod -set keep_hierarchy 1 {part.top}"] if alone else []),
         " ".join(filter(None, [family.synthesis, device.synthesis, options, f"-top {top}"])),
         "tee -q -o cells.json stat -json",
-        *([f"setattr -mod -unset keep_hierarchy {part.top}"] if alone else []),
-        "flatten", "clean", *family.finish,
+        "setattr -mod -unset keep_hierarchy *", "flatten", "clean", *family.finish,
         "write_json netlist.json",
     ]) + "\n"
 
@@ -160,6 +159,11 @@ def _run(sources, script):
 
 
 def _cells(modules, name):
-    """Cells of one module by type; instances of modules and marks of scopes are none."""
-    counts = modules["\\" + name]["num_cells_by_type"]
-    return {cell: count for cell, count in counts.items() if cell != "$scopeinfo" and "\\" + cell not in modules}
+    """Cells by type of a module and those below it; marks of scopes are none."""
+    count = collections.Counter()
+    for cell, number in modules["\\" + name]["num_cells_by_type"].items():
+        if "\\" + cell in modules:
+            count.update({below: number * total for below, total in _cells(modules, cell).items()})
+        elif cell != "$scopeinfo":
+            count[cell] += number
+    return dict(sorted(count.items()))

@@ -7,7 +7,7 @@ import xml.etree.ElementTree
 import pytest
 
 from systolic.config import Arch, Config, Impl
-from systolic_boards import cli, flow, parts, placement, report, store, synthesis, tools
+from systolic_boards import cli, flow, parts, paths, placement, report, store, synthesis, tools
 from systolic_boards.devices import device
 from systolic_boards.guards import GuardError
 from systolic_boards.parts import Part
@@ -123,6 +123,17 @@ def test_synthesis_for_each_family(name, cells, tmp_path):
     found = synthesis.synthesise(MULTIPLY, device(name), cache=tmp_path).cells
     assert {cell: found.get(cell, 0) for cell in cells} == cells
     assert device(name).family.count(found)["FF"] == 16
+
+
+def test_cells_behind_walls_count_as_often_as_they_are(tmp_path):
+    text = COUNTER.sources["counter.v"].replace("module sub", "(* keep_hierarchy *)\nmodule sub").replace(
+        "sub inner(clk, enable, step, count);",
+        "wire [3:0] between;\n  sub inner(clk, enable, step, between);\n  sub outer(clk, enable, between, count);")
+    found = synthesis.synthesise(Part(name="walls", top="counter", sources={"counter.v": text}), DEVICE, cache=tmp_path)
+    assert found.cells["SB_DFFE"] == 8 and "sub" not in found.cells
+    names = paths.Names(found)
+    registers = {names.cell(name) for name, cell in names._cells.items() if cell["type"] == "SB_DFFE"}
+    assert registers == {f"{module}.value[{bit}]" for module in ("inner", "outer") for bit in range(4)}
 
 
 def test_guards_come_before_placing(tmp_path, monkeypatch):

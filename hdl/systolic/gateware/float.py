@@ -113,11 +113,12 @@ def encode_psum(m, psum):
 class FloatAdder(Shared):
     """Adds a term to a psum, rounding once.
 
-    Eight steps; ``stages`` of them end in a register, the last one always unless ``registered`` is false::
+    Seven steps; ``stages`` of them end in a register, the last one always unless ``registered`` is false; with eight
+    stages there is one more between the halves of the alignment::
 
-        term ──▶┌─────────┐  ┌──────┐  ┌───────┐  ┌─────┐  ┌───────┐  ┌───────┐  ┌───────────┐  ┌───────┐
-                │ compare │─▶│ swap │─▶│ align │─▶│ add │─▶│ count │─▶│ clamp │─▶│ normalise │─▶│ round │─▶ o
-        psum ──▶└─────────┘  └──────┘  └───────┘  └─────┘  └───────┘  └───────┘  └───────────┘  └───────┘
+        term ──▶┌─────────┐  ┌──────┐  ┌───────┐  ┌─────┐  ┌───────┐  ┌───────────┐  ┌───────┐
+                │ compare │─▶│ swap │─▶│ align │─▶│ add │─▶│ count │─▶│ normalise │─▶│ round │─▶ o
+        psum ──▶└─────────┘  └──────┘  └───────┘  └─────┘  └───────┘  └───────────┘  └───────┘
 
     The smaller number is shifted right below four guard bits and a sticky bit. Four are enough although a
     product may lack its leading bit: cancelling more than two bits takes a shift of at most two, and then
@@ -144,11 +145,11 @@ class FloatAdder(Shared):
     # The steps that end in a register, by number of stages.
     CUTS = {
         3: ("align", "count", "round"),
-        4: ("swap", "add", "clamp", "round"),
-        5: ("swap", "add", "clamp", "normalise", "round"),
-        6: ("swap", "align", "add", "clamp", "normalise", "round"),
-        7: ("compare", "swap", "align", "add", "clamp", "normalise", "round"),
-        8: ("compare", "swap", "align", "add", "count", "clamp", "normalise", "round"),
+        4: ("swap", "add", "normalise", "round"),
+        5: ("swap", "add", "count", "normalise", "round"),
+        6: ("swap", "align", "add", "count", "normalise", "round"),
+        7: ("compare", "swap", "align", "add", "count", "normalise", "round"),
+        8: ("compare", "swap", "coarse", "align", "add", "count", "normalise", "round"),
     }
     GUARD = 4
 
@@ -170,44 +171,45 @@ class FloatAdder(Shared):
             domain += [signals[key].eq(value) for key, value in values.items()]
             return types.SimpleNamespace(**signals)
 
-        s = step("compare", difference=self.term.exponent - self.psum.exponent,
-                 term=self.term.mantissa, term_exponent=self.term.exponent[:9],
-                 psum=self.psum.mantissa, psum_exponent=self.psum.exponent,
+        s = step("compare", difference=self.term.exponent - self.psum.exponent, term=self.term.mantissa, term_exponent=self.term.exponent[:9], psum=self.psum.mantissa, psum_exponent=self.psum.exponent,
                  pos=self.term.pos | self.psum.pos, neg=self.term.neg | self.psum.neg)
 
-        term_wins = s.difference >= 0
-        distance = Mux(term_wins, s.difference, -s.difference)[:11]
-        s = step("swap", large=Mux(term_wins, s.term, s.psum), small=Mux(term_wins, s.psum, s.term),
-                 exponent=Mux(term_wins, s.term_exponent, s.psum_exponent),
+        # The complement of a negative difference is one less than the distance: then the term enters a place lower.
+        psum_wins = s.difference[-1]
+        distance = s.difference[:11] ^ psum_wins.replicate(11)
+        s = step("swap", large=Mux(psum_wins, s.psum, s.term),
+                 small=Mux(psum_wins, s.term, s.psum.shift_left(1)),
+                 exponent=Mux(psum_wins, s.psum_exponent, s.term_exponent),
                  shift=distance[:5] | distance[5:].any().replicate(5), pos=s.pos, neg=s.neg)
 
-        aligned, sticky = self._align(m, s.small, s.shift)
-        s = step("align", large=s.large, small=aligned, sticky=sticky, exponent=s.exponent, pos=s.pos, neg=s.neg)
+        value, sticky = self._shift_right(m, s.small.shift_left(self.GUARD - 1), Const(0, 1), s.shift, (4, 3))
+        s = step("coarse", large=s.large, small=value, sticky=sticky, shift=s.shift[:3], exponent=s.exponent,
+                 pos=s.pos, neg=s.neg)
+        value, sticky = self._shift_right(m, s.small, s.sticky, s.shift, (2, 1, 0))
+        s = step("align", large=s.large, small=value, sticky=sticky, exponent=s.exponent, pos=s.pos, neg=s.neg)
 
         total = s.large.shift_left(self.GUARD) + s.small
-        s = step("add", sum=Cat(s.sticky, total).as_signed(), exponent=s.exponent, pos=s.pos, neg=s.neg)
-
-        # With no redundant sign bit the sum is one place above a psum's mantissa, hence "exponent + 1" below.
-        signs = s.sum[:-1] ^ s.sum[-1].replicate(len(s.sum) - 1)
-        s = step("count", sum=s.sum, signs=_leading_zeros(Cat(Const(3, 2), signs)), zero=s.sum == 0,
+        s = step("add", sum=Cat(s.sticky, total).as_signed(), limit=self._limit(s.exponent),
                  exponent=s.exponent, pos=s.pos, neg=s.neg)
 
-        shift = Mux(s.exponent < s.signs, s.exponent[:5], s.signs)
-        s = step("clamp", sum=s.sum, shift=shift, exponent=Mux(s.zero, 1, s.exponent + 1 - shift)[:9],
-                 pos=s.pos, neg=s.neg)
+        # The highest bit that differs from the one above it, or where the exponent would fall below 1.
+        limits = Cat(s.limit[8 + (29 - place) // 8] & s.limit[(29 - place) % 8] for place in range(30))
+        leading = (s.sum[:-1] ^ s.sum[1:]) | limits
+        s = step("count", sum=s.sum, shift=_leading_zeros(Cat(Const(3, 2), leading)), zero=s.sum == 0,
+                 exponent=s.exponent, pos=s.pos, neg=s.neg)
 
-        s = step("normalise", sum=(s.sum << s.shift)[:len(s.sum)].as_signed(), exponent=s.exponent,
-                 pos=s.pos, neg=s.neg)
+        # With no redundant sign bit the sum is one place above a psum's mantissa, hence the one.
+        exponent = Mux(s.zero, 1, s.exponent + 1 - s.shift)[:9]
+        s = step("normalise", sum=(s.sum << s.shift)[:len(s.sum)].as_signed(), exponent=exponent, pos=s.pos, neg=s.neg)
 
         s = step("round", **self._round(s))
         m.d.comb += [self.o.mantissa.eq(s.mantissa), self.o.exponent.eq(s.exponent),
                      self.o.pos.eq(s.pos), self.o.neg.eq(s.neg)]
         return m
 
-    def _align(self, m, small, shift):
-        """``small`` with guard bits, shifted right, and whether a bit that was lost was set."""
-        value, sticky = small.shift_left(self.GUARD), Const(0, 1)
-        for bit in reversed(range(len(shift))):
+    def _shift_right(self, m, value, sticky, shift, bits):
+        """``value`` shifted right by those ``bits`` of ``shift``, and whether it or ``sticky`` lost a set bit."""
+        for bit in bits:
             lost = value[:min(1 << bit, len(value))].any()
             shifted = Signal.like(value, name=f"align_{1 << bit}")
             sticky_next = Signal(name=f"align_{1 << bit}_sticky")
@@ -216,17 +218,24 @@ class FloatAdder(Shared):
             value, sticky = shifted, sticky_next
         return value, sticky
 
+    def _limit(self, exponent):
+        """Where the normalising shift has to stop, an exponent below 32: its lower three bits and the rest, decoded."""
+        return Cat(*((exponent[:3] == value) for value in range(8)), *((exponent[3:] == value) for value in range(4)))
+
     def _round(self, s):
-        """Mantissa, exponent and flags of the normalised sum, rounded to nearest even."""
-        mantissa, half, rest = s.sum[6:].as_signed(), s.sum[5], s.sum[:5].any()
-        rounded = mantissa + (half & (rest | s.sum[6]))
-        carry = rounded[24] & ~rounded[25]
-        exponent = s.exponent + carry
-        lowest = rounded[25] & ~rounded[:24].any()
-        overflow = ((exponent >= 255) | ((s.exponent == 254) & lowest)) & ~s.pos & ~s.neg
+        """Mantissa, exponent and flags of the normalised sum, rounded to nearest even.
+
+        Rounding carries out of the mantissa only from all ones, into a power of two: one bit to set.
+        """
+        sign, mantissa, half, rest = s.sum[30], s.sum[6:30], s.sum[5], s.sum[:5].any()
+        increment = half & (rest | mantissa[0])
+        rounded = (mantissa + increment)[:24]
+        carry = ~sign & mantissa.all() & increment
+        lowest = sign & ~mantissa.any() & ~increment
+        overflow = ((s.exponent >= 255) | ((s.exponent == 254) & (carry | lowest))) & ~s.pos & ~s.neg
         return {
-            "mantissa": Mux(carry, 1 << 23, rounded[:25]).as_signed(),
-            "exponent": exponent[:8],
-            "pos": s.pos | (overflow & ~rounded[25]),
-            "neg": s.neg | (overflow & rounded[25]),
+            "mantissa": Cat(rounded[:23], rounded[23] | carry, sign & ~(mantissa.all() & increment)).as_signed(),
+            "exponent": (s.exponent + carry)[:8],
+            "pos": s.pos | (overflow & ~sign),
+            "neg": s.neg | (overflow & sign),
         }

