@@ -1,5 +1,5 @@
 # One-line aliases; the logic is in Python. CONFIG=<preset>, OUT=<folder>, ARGS=<more options>.
-.PHONY: run test verilog sim fpga bench lint clean
+.PHONY: run test verilog sim fpga bench bench-fpga lint clean
 CONFIG ?= int8_8x8
 SYSTOLIC = .venv/bin/systolic
 
@@ -8,6 +8,7 @@ test: .venv/ready ; .venv/bin/python -m pytest $(ARGS)
 verilog: .venv/ready ; $(SYSTOLIC) generate --config $(CONFIG) $(ARGS)
 sim: .venv/ready ; $(SYSTOLIC) sim $(ARGS)
 fpga: .venv/fpga ; $(SYSTOLIC) fpga --config $(CONFIG) $(ARGS)
+bench-fpga: .venv/fpga ; $(SYSTOLIC) fpga-table $(ARGS)
 bench: .venv/ready ; $(SYSTOLIC) report --out docs/results.md $(ARGS)
 lint: .venv/ready ; .venv/bin/ruff check . && .venv/bin/mypy
 clean: ; rm -rf .venv build

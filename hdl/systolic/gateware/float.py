@@ -171,7 +171,9 @@ class FloatAdder(Shared):
             domain += [signals[key].eq(value) for key, value in values.items()]
             return types.SimpleNamespace(**signals)
 
-        s = step("compare", difference=self.term.exponent - self.psum.exponent, term=self.term.mantissa, term_exponent=self.term.exponent[:9], psum=self.psum.mantissa, psum_exponent=self.psum.exponent,
+        s = step("compare", difference=self.term.exponent - self.psum.exponent,
+                 term=self.term.mantissa, term_exponent=self.term.exponent[:9],
+                 psum=self.psum.mantissa, psum_exponent=self.psum.exponent,
                  pos=self.term.pos | self.psum.pos, neg=self.term.neg | self.psum.neg)
 
         # The complement of a negative difference is one less than the distance: then the term enters a place lower.
