@@ -33,7 +33,7 @@ class Entry:
     freq: float = 250.0
 
 
-_LUT_8X8 = Config(name="lut_8x8", arch=Arch(rows=8, cols=8), impl=Impl(multiplier="ecp5_lut", product_stages=2))
+_LUT_8X8 = Config(name="int8_8x8", arch=Arch(rows=8, cols=8), impl=Impl(multiplier="ecp5_lut", product_stages=2))
 
 ENTRIES = (
     Entry(title="8x8 int8 array on DSPs", config=preset("ecp5_8x8"), part="array", goal="190 MHz, 24 LUT a MAC"),
@@ -124,7 +124,7 @@ _STRUCTURES = """\
 * **`ice40_dsp`**: an SB_MAC16 as two 8 x 8 multipliers, for two neighbouring columns, registered at its inputs and
   behind its multipliers: place and route does not time it otherwise.
 * **`ecp5_block`**: accumulators in DP16KD blocks with their output registers, which halve the time from clock to
-  data; their reset, not a multiplexer, gates the entry that is not to be added.
+  data; behind them a register whose reset, not a multiplexer, gates the entry that is not to be added.
 * **`lut_rows`**: rows at the foot of the array made of LUTs under rows made of DSPs, to fill a device. Timing and
   results are the same.
 

@@ -121,11 +121,11 @@ class Impl:
         Cycles an activation takes from one column to the next. 1 to 4.
     memory_stages : int
         Cycles from an accumulator's address to its data; more than one adds registers behind the
-        memory. 1 to 2.
+        memory. 1 to 3.
     memory : str
         Memory style: ``"auto"`` leaves it to synthesis, ``"block"`` and ``"distributed"`` ask for block
         or LUT memory (attribute ``ram_style``). ``"ecp5_block"`` makes the accumulators of DP16KD blocks with their
-        output registers: up to 512 entries, with two ``memory_stages``.
+        output registers: up to 512 entries, with three ``memory_stages``.
     multiplier : str
         Multiplier mapping. ``"generic"``: a behavioural product, mapped by synthesis. ``"ecp5_dsp"``: a MULT18X18D with
         its own registers. ``"ecp5_lut"``: carry chains of the ECP5; int8 only. ``"ice40_dsp"``: an SB_MAC16 for two
@@ -157,7 +157,7 @@ class Impl:
         if self.psum_stages is not None:
             _require_int("psum_stages", self.psum_stages, 1, 8)
         _require_int("hop_stages", self.hop_stages, 1, 4)
-        _require_int("memory_stages", self.memory_stages, 1, 2)
+        _require_int("memory_stages", self.memory_stages, 1, 3)
         _require(self.memory in self.MEMORIES, "memory",
                  "one of " + ", ".join(self.MEMORIES), self.memory)
         _require(self.multiplier in self.MULTIPLIERS, "multiplier",
@@ -211,7 +211,7 @@ class Config:
         self._check_multiplier()
         if self.impl.memory == "ecp5_block":
             _require_int("accumulator_depth", self.arch.accumulator_depth, 1, 512, " with memory ecp5_block")
-            _require_int("memory_stages", self.impl.memory_stages, 2, 2, " with memory ecp5_block")
+            _require_int("memory_stages", self.impl.memory_stages, 3, 3, " with memory ecp5_block")
         _require(isinstance(self.name, str) and self.name.isidentifier() and self.name.isascii()
                  and self.name not in _KEYWORDS, "name", "a Verilog identifier", self.name)
 
@@ -297,8 +297,8 @@ PRESETS = {config.name: config for config in [
     _config("bf16_4x4", 4, 4, "bf16"),
     _config("bf16_8x8", 8, 8, "bf16"),
     _config("bf16_16x16", 16, 16, "bf16", accumulator_depth=1024),
-    _config("ecp5_8x8", 8, 8, multiplier="ecp5_dsp", product_stages=2, memory="ecp5_block", memory_stages=2),
-    _config("ecp5_12x12", 12, 12, multiplier="ecp5_dsp", product_stages=2, memory="ecp5_block", memory_stages=2),
+    _config("ecp5_8x8", 8, 8, multiplier="ecp5_dsp", product_stages=2, memory="ecp5_block", memory_stages=3),
+    _config("ecp5_12x12", 12, 12, multiplier="ecp5_dsp", product_stages=2, memory="ecp5_block", memory_stages=3),
     _config("up5k_4x4", 4, 4, accumulator_depth=256, multiplier="ice40_dsp", memory_stages=2),
     _config("tpu_v1", 256, 256, accumulator_depth=4096),
     _config("tpu_v2", 128, 128, "bf16", accumulator_depth=4096),

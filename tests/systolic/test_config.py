@@ -23,7 +23,7 @@ BAD_IMPL = [
     ("psum_stages", 0, "an integer from 1 to 8"), ("psum_stages", 9, "an integer from 1 to 8"),
     ("hop_stages", 0, "an integer from 1 to 4"), ("hop_stages", 5, "an integer from 1 to 4"),
     ("hop_stages", None, "an integer from 1 to 4"),
-    ("memory_stages", 0, "an integer from 1 to 2"), ("memory_stages", 3, "an integer from 1 to 2"),
+    ("memory_stages", 0, "an integer from 1 to 3"), ("memory_stages", 4, "an integer from 1 to 3"),
     ("memory", "ultra", "one of " + ", ".join(Impl.MEMORIES)),
     ("multiplier", "booth", "one of " + ", ".join(Impl.MULTIPLIERS)),
 ]
@@ -74,7 +74,7 @@ def test_sizes_that_no_machine_holds_are_refused(name):
 def test_limits_are_allowed():
     Arch(rows=1, cols=1, accumulator_depth=1, weight_fifo_depth=1)
     Arch(rows=256, cols=256, accumulator_depth=256)
-    for product, hop, memory in itertools.product((0, 3), (1, 4), (1, 2)):
+    for product, hop, memory in itertools.product((0, 3), (1, 4), (1, 3)):
         Impl(product_stages=product, hop_stages=hop, memory_stages=memory)
     for format, stages in [("int8", (1, 4)), ("bf16", (3, 8))]:
         for psum in stages:

@@ -30,10 +30,10 @@ def test_all_pairs_of_int8(mapping, stages):
 @pytest.mark.parametrize("format, impl", [
     ("int8", {"multiplier": "ecp5_dsp", "product_stages": 2, "lut_rows": 2}),
     ("int8", {"multiplier": "ecp5_dsp", "product_stages": 2, "lut_rows": 5}),
-    ("int8", {"multiplier": "ecp5_dsp", "memory": "ecp5_block", "memory_stages": 2}),
+    ("int8", {"multiplier": "ecp5_dsp", "memory": "ecp5_block", "memory_stages": 3}),
     ("int8", {"multiplier": "ice40_dsp", "hop_stages": 2}),
     ("bf16", {"multiplier": "ecp5_dsp", "product_stages": 2, "psum_stages": 4}),
-    ("bf16", {"memory": "ecp5_block", "memory_stages": 2, "psum_stages": 3}),
+    ("bf16", {"memory": "ecp5_block", "memory_stages": 3, "psum_stages": 3}),
 ])
 def test_random_programs(format, impl):
     config = Config(arch=Arch(rows=5, cols=3, format=format), impl=Impl(**impl))

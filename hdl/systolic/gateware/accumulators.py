@@ -32,8 +32,6 @@ class _Ecp5Memory(Shared):
         Port A.
     read_address : In
         Port B.
-    keep : In(1)
-        One cycle after the address: whether the data are wanted; if not, zero comes instead.
     o : Out(36)
         Data two cycles after their address.
     """
@@ -43,7 +41,6 @@ class _Ecp5Memory(Shared):
     write_address: In(9)
     i: In(36)
     read_address: In(9)
-    keep: In(1)
     o: Out(36)
 
     def build(self, platform):
@@ -54,7 +51,7 @@ class _Ecp5Memory(Shared):
         for port, address in (("A", self.write_address), ("B", self.read_address)):
             # In 36-bit mode the low address bits of the write port enable bytes.
             low = Const(15 if port == "A" else 0, 5)
-            ports |= {f"i_CLK{port}": ClockSignal(), f"i_RST{port}": ~self.keep}
+            ports |= {f"i_CLK{port}": ClockSignal(), f"i_RST{port}": Const(0)}
             ports |= {f"i_AD{port}{bit}": value for bit, value in enumerate(Cat(low, address))}
         ports |= {f"i_DI{'AB'[bit // 18]}{bit % 18}": self.i[bit] for bit in range(36)}
         ports |= {f"o_DO{'AB'[bit // 18]}{bit % 18}": self.o[bit] for bit in range(36)}
@@ -99,19 +96,24 @@ class _Lane(Shared):
             read.addr.eq(self.read_address), read.en.eq(1),
             write.addr.eq(self.write_address), write.en.eq(self.write), write.data.eq(total),
         ]
-        if self.config.impl.memory_stages == 1:
+        stages = self.config.impl.memory_stages
+        if stages == 1:
             return Mux(delay(m, self.keep, 1, "kept"), read.data, 0)
-        entry = Signal(len(total), reset_less=True)
-        m.d.sync += entry.eq(Mux(self.keep, read.data, 0))
-        return entry
+        return self._gate(m, delay(m, read.data, stages - 2, "entry"))
 
     def _ecp5_memory(self, m, total):
         sums = place(m, "sums", _Ecp5Memory())
         m.d.comb += [
             sums.write.eq(self.write), sums.write_address.eq(self.write_address), sums.i.eq(total),
-            sums.read_address.eq(self.read_address), sums.keep.eq(self.keep),
+            sums.read_address.eq(self.read_address),
         ]
-        return sums.o[:len(total)]
+        return self._gate(m, sums.o[:len(total)])
+
+    def _gate(self, m, entry):
+        """The entry one cycle later, zero if it is not to be added: the reset of a register, not a multiplexer."""
+        gated = Signal(len(entry), reset_less=True)
+        m.d.sync += gated.eq(Mux(self.keep, entry, 0))
+        return gated
 
     def _add(self, m, entry):
         adder = place(m, "adder", FloatAdder(stages=self.config.adder_stages, registered=False))

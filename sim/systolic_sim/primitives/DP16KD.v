@@ -23,15 +23,14 @@ module DP16KD #(
                 DIA17, DIA16, DIA15, DIA14, DIA13, DIA12, DIA11, DIA10, DIA9, DIA8, DIA7, DIA6, DIA5, DIA4, DIA3, DIA2, DIA1, DIA0};
     always @(posedge CLKB) begin
         if (CEB) data <= memory[read_address[13:5]];
-        if (RSTB) o <= 36'd0;
-        else if (OCEB) o <= data;
+        if (OCEB) o <= data;
     end
 
 `ifndef SYNTHESIS
     initial if (DATA_WIDTH_A != 36 || DATA_WIDTH_B != 36 || REGMODE_A != "OUTREG" || REGMODE_B != "OUTREG"
                 || RESETMODE != "SYNC") begin $display("DP16KD: no model of this mode"); $stop; end
     always @(posedge CLKA)
-        if (write_address[3:0] != 4'hf || WEB || CSA0 || CSA1 || CSA2 || CSB0 || CSB1 || CSB2 || RSTA != RSTB)
+        if (write_address[3:0] != 4'hf || WEB || CSA0 || CSA1 || CSA2 || CSB0 || CSB1 || CSB2 || RSTA || RSTB)
             begin $display("DP16KD: no model of these controls"); $stop; end
 `endif
 endmodule
