@@ -87,7 +87,7 @@ def _page(figures):
         "Post-route figures, written by `make bench-fpga` with open tools from the package index alone: "
         f"{tools}. Out of context: pins are few, so a shift register feeds the design and a parity tree reads it, both "
         "registered and both left out of the counts. LUT = LUT4 + 2 x CCU2C + 6 x TRELLIS_DPR16X4. Five seeds each, "
-        f"those that route within {_PATIENCE} s counted; GOPS = 2 x MACs x MHz at the median, never above a data sheet's "
+        f"those routed within {_PATIENCE} s counted; GOPS = 2 x MACs x MHz at the median, never above a data sheet's "
         "limit. ECP5-85F speed grade 6 unless said otherwise.", "",
         "| | LUT | a MAC | FF | DSP | block RAM | MHz min / median / max | goal | GOPS |",
         "|" + "---|" * 9, *(_row(entry, figure) for entry, figure in zip(ENTRIES, figures, strict=True)), "",
