@@ -12,10 +12,8 @@ import os
 import pathlib
 import tempfile
 
-import rich.console
-import rich.progress
-
 from systolic_sim import toolchain
+from systolic_sim.progress import progress_bar
 
 __all__ = ["shared_library"]
 
@@ -61,7 +59,7 @@ def shared_library(verilog, top, streams_h, *, trace=False, optimise=False, cach
     library = cache / f"{top}-{key}.so"
     if library.exists():
         return library
-    bar = _bar(f"compiling RTL {top}") if progress is None else contextlib.nullcontext(progress)
+    bar = progress_bar(f"compiling RTL {top}") if progress is None else contextlib.nullcontext(progress)
     # Next to its place in the cache, so that the move there is atomic: whoever comes first, all is well.
     with bar as report, tempfile.TemporaryDirectory(dir=cache, prefix="build-") as folder:
         folder = pathlib.Path(folder)
@@ -95,11 +93,3 @@ def _build(folder, top, flags, trace, cache, report):
             report(len(objects), len(jobs) + 1)
     toolchain.run(["g++", "-shared", "-Wl,-Bsymbolic", "-o", "model.so", *sorted(objects)], folder)
     report(len(jobs) + 1, len(jobs) + 1)
-
-
-@contextlib.contextmanager
-def _bar(text):
-    console = rich.console.Console(stderr=True)
-    with rich.progress.Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)

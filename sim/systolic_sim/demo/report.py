@@ -1,7 +1,6 @@
 """The run itself: train, quantise, multiply on the RTL, compare, and tell."""
 
 import concurrent.futures
-import contextlib
 import dataclasses
 import functools
 import os
@@ -11,7 +10,6 @@ import tempfile
 import numpy as np
 import rich.box
 import rich.console
-import rich.progress
 import rich.table
 
 from systolic import verilog
@@ -21,6 +19,7 @@ from systolic_sim.demo.network import Bf16Network, Int8Network, classify
 from systolic_sim.demo.training import train
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import matmul_program
+from systolic_sim.progress import progress_bar
 from systolic_sim.rtl import MatrixUnitRtl
 
 __all__ = ["run"]
@@ -80,7 +79,7 @@ def run(out, images, *, console=None):
     out.mkdir(parents=True, exist_ok=True)
     train_digits, test_digits = mnist.load()
     test = test_digits[:images]
-    with _bar("training") as report:
+    with progress_bar("training") as report:
         mlp = train(train_digits, WIDTHS, progress=report)
     right = mlp.classify(test.pixels / np.float32(255)) == test.labels
     try:
@@ -104,7 +103,7 @@ def _outcome(config, mlp, calibration, pixels, out):
     size = min(BATCH, config.arch.accumulator_depth)
     batches = [pixels[low:low + size] for low in range(0, len(pixels), size)]
     parts = []
-    with _bar(f"golden model and RTL {config.name}") as report, \
+    with progress_bar(f"golden model and RTL {config.name}") as report, \
             concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for part in pool.map(functools.partial(_part, config, design, network), batches):
             parts.append(part)
@@ -197,12 +196,3 @@ _LINES = [
     ("rows / cycles", lambda o, right, labels: _percent(o.tally.busy)),
     ("simulated cycles per CPU second", lambda o, right, labels: f"{o.tally.speed:,.0f}"),
 ]
-
-
-@contextlib.contextmanager
-def _bar(text):
-    """Progress on standard error, if that is a terminal; gives the function to call with what is done of how much."""
-    console = rich.console.Console(stderr=True)
-    with rich.progress.Progress(console=console, transient=True, disable=not console.is_terminal) as bar:
-        task = bar.add_task(text, total=None)
-        yield lambda done, total: bar.update(task, completed=done, total=total)
