@@ -61,6 +61,9 @@ class Arch:
         no product is long enough to hide the loading of the next weight tile. At most 65,536.
     weight_fifo_depth : int
         Depth of the weight FIFO in tiles. 1 to 1024.
+    result_fifo_depth : int
+        Rows of finished sums that the result FIFO holds at least. 0 to 65,536; what can be in flight at one row a
+        cycle it holds anyway.
 
     Raises
     ------
@@ -73,6 +76,7 @@ class Arch:
     format: Format = Format.INT8
     accumulator_depth: int = 512
     weight_fifo_depth: int = 4
+    result_fifo_depth: int = 0
 
     def __post_init__(self):
         _require_int("rows", self.rows, 1, 256)
@@ -84,6 +88,7 @@ class Arch:
         _require_int("accumulator_depth", self.accumulator_depth, self.rows,
                      65536, " (from the number of rows)")
         _require_int("weight_fifo_depth", self.weight_fifo_depth, 1, 1024)
+        _require_int("result_fifo_depth", self.result_fifo_depth, 0, 65536)
 
     @property
     def address_width(self):
@@ -119,6 +124,10 @@ class Impl:
         ``None`` takes the format's default, 1 and 6.
     hop_stages : int
         Cycles an activation takes from one column to the next. 1 to 4.
+    gate_stages : int
+        Registers between the row gate and the array. 0 or 1.
+    adder_stages : int
+        Cycles the accumulators' adder takes with int8, the write into memory included. 1 or 2; with bf16 it takes L.
     memory_stages : int
         Cycles from an accumulator's address to its data; more than one adds registers behind the
         memory. 1 to 3.
@@ -129,7 +138,7 @@ class Impl:
     multiplier : str
         Multiplier mapping. ``"generic"``: a behavioural product, mapped by synthesis. ``"ecp5_dsp"``: a MULT18X18D with
         its own registers. ``"ecp5_lut"``: carry chains of the ECP5; int8 only. ``"ice40_dsp"``: an SB_MAC16 for two
-        columns; int8 only.
+        columns; int8 only. ``"gowin_dsp"``: a MULT9X9 of Gowin with its own registers.
     lut_rows : int
         Rows, counted from the foot of the array, whose multipliers are made of LUTs (``"ecp5_lut"``) although
         ``multiplier`` is ``"ecp5_dsp"``: so a device is filled, not its DSP count obeyed.
@@ -143,13 +152,15 @@ class Impl:
     product_stages: int | None = None
     psum_stages: int | None = None
     hop_stages: int = 1
+    gate_stages: int = 0
+    adder_stages: int = 1
     memory_stages: int = 1
     memory: str = "auto"
     multiplier: str = "generic"
     lut_rows: int = 0
 
     MEMORIES = ("auto", "block", "distributed", "ecp5_block")
-    MULTIPLIERS = ("generic", "ecp5_dsp", "ecp5_lut", "ice40_dsp")
+    MULTIPLIERS = ("generic", "ecp5_dsp", "ecp5_lut", "ice40_dsp", "gowin_dsp")
 
     def __post_init__(self):
         if self.product_stages is not None:
@@ -157,6 +168,8 @@ class Impl:
         if self.psum_stages is not None:
             _require_int("psum_stages", self.psum_stages, 1, 8)
         _require_int("hop_stages", self.hop_stages, 1, 4)
+        _require_int("gate_stages", self.gate_stages, 0, 1)
+        _require_int("adder_stages", self.adder_stages, 1, 2)
         _require_int("memory_stages", self.memory_stages, 1, 3)
         _require(self.memory in self.MEMORIES, "memory",
                  "one of " + ", ".join(self.MEMORIES), self.memory)
@@ -209,6 +222,8 @@ class Config:
         _require_int("psum_stages", self.impl.psum_stages, low, high,
                      f" with format {self.arch.format.value}")
         self._check_multiplier()
+        _require_int("memory_stages", self.impl.memory_stages, 1, min(3, self.array_latency - 1),
+                     " (the way through so small an array)")
         if self.impl.memory == "ecp5_block":
             _require_int("accumulator_depth", self.arch.accumulator_depth, 1, 512, " with memory ecp5_block")
             _require_int("memory_stages", self.impl.memory_stages, 3, 3, " with memory ecp5_block")
@@ -233,49 +248,55 @@ class Config:
 
     @functools.cached_property
     def array_latency(self):
-        """Cycles from a row's acceptance to its psums at the foot of the array, deskewed.
+        """Cycles from a row's acceptance to its psums at the foot of the array, deskewed, if it does not wait.
 
-        One for the row register, one for the cell's activation register, the product registers, L for
-        each row down and one hop for each column across.
+        One for the head of the row gate and those behind it, one for the cell's activation register, the product
+        registers, L for each row down and one hop for each column across.
         """
-        return (2 + self.impl.product_stages + self.arch.rows * self.impl.psum_stages
+        return (2 + self.impl.gate_stages + self.impl.product_stages + self.arch.rows * self.impl.psum_stages
                 + (self.arch.cols - 1) * self.impl.hop_stages)
 
     @property
     def adder_stages(self):
         """Cycles the accumulators' adder takes, the write into memory included."""
-        return 1 if self.arch.format is Format.INT8 else self.impl.psum_stages
+        return self.impl.adder_stages if self.arch.format is Format.INT8 else self.impl.psum_stages
+
+    @property
+    def fifo_stages(self):
+        """Cycles from a FIFO's address to its data: with blocks of the ECP5, their output registers are used."""
+        return 2 if self.impl.memory == "ecp5_block" else 1
 
     @property
     def latency(self):
         """Cycles from a row's acceptance to its result on the output stream: the fill.
 
-        Behind the array: the accumulators' adder, and one more through the result FIFO.
+        Behind the array: the accumulators' adder, and the way through the result FIFO. Rows that wait at the gate
+        take longer.
         """
-        return self.array_latency + self.adder_stages + 1
+        return self.array_latency + self.adder_stages + self.fifo_stages
 
     @property
     def turnaround(self):
         """Cycles after which a row may accumulate onto the entry that an earlier row wrote.
 
-        A row that comes sooner waits at the input. Products of at least this many rows never do.
+        A row that comes sooner waits at the gate. Products of at least this many rows never do.
         """
         return self.impl.memory_stages + self.adder_stages
 
     @property
     def result_fifo_depth(self):
-        """Rows the result FIFO holds: what is in flight at one row a cycle, and three for credits counted late."""
-        return self.latency + 3
+        """Rows the result FIFO holds: what is in flight at one row a cycle, two for credits counted late; or more."""
+        return max(self.latency + 2, self.arch.result_fifo_depth)
 
     @property
     def weight_fifo_rows(self):
-        """Rows of weights the weight FIFO holds: its tiles, or the two that full rate takes, and one at its output."""
-        return max(2, self.arch.weight_fifo_depth * self.arch.rows) + 1
+        """Rows of weights the weight FIFO holds: its tiles, or two for full rate, and those at its output."""
+        return max(2, self.arch.weight_fifo_depth * self.arch.rows) + self.fifo_stages
 
     @property
     def weight_latency(self):
         """Cycles from a weight row's acceptance to the earliest cycle in which it enters the array."""
-        return 2
+        return 1 + self.fifo_stages
 
     def describe(self):
         """Plain-data form, as the JSON sidecar holds it."""
@@ -297,8 +318,10 @@ PRESETS = {config.name: config for config in [
     _config("bf16_4x4", 4, 4, "bf16"),
     _config("bf16_8x8", 8, 8, "bf16"),
     _config("bf16_16x16", 16, 16, "bf16", accumulator_depth=1024),
-    _config("ecp5_8x8", 8, 8, multiplier="ecp5_dsp", product_stages=2, memory="ecp5_block", memory_stages=3),
-    _config("ecp5_12x12", 12, 12, multiplier="ecp5_dsp", product_stages=2, memory="ecp5_block", memory_stages=3),
+    _config("ecp5_8x8", 8, 8, multiplier="ecp5_dsp", product_stages=2, gate_stages=1, adder_stages=2,
+            memory="ecp5_block", memory_stages=3),
+    _config("ecp5_12x12", 12, 12, multiplier="ecp5_dsp", product_stages=2, gate_stages=1, adder_stages=2,
+            memory="ecp5_block", memory_stages=3),
     _config("up5k_4x4", 4, 4, accumulator_depth=256, multiplier="ice40_dsp", memory_stages=2),
     _config("tpu_v1", 256, 256, accumulator_depth=4096),
     _config("tpu_v2", 128, 128, "bf16", accumulator_depth=4096),

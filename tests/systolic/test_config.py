@@ -140,9 +140,27 @@ LATENCIES = [
 def test_latencies(rows, cols, format, impl, array, latency, turnaround, weights):
     config = Config(arch=Arch(rows=rows, cols=cols, format=format), impl=Impl(**impl))
     assert (config.array_latency, config.latency, config.turnaround) == (array, latency, turnaround)
-    assert config.result_fifo_depth == latency + 3
+    assert config.result_fifo_depth == latency + 2
     assert config.weight_fifo_rows == weights
     assert config.weight_latency == 2
+
+
+def test_block_memory_of_the_ecp5_takes_a_cycle_more():
+    """In each FIFO: its output registers. A row of weights more waits there."""
+    config = Config(arch=Arch(rows=8, cols=8), impl=Impl(memory="ecp5_block", memory_stages=3))
+    assert (config.array_latency, config.latency, config.turnaround) == (18, 21, 4)
+    assert (config.weight_latency, config.weight_fifo_rows) == (3, 34)
+
+
+def test_result_fifo_depth():
+    """As asked for, but never less than what full rate takes."""
+    depths = [Config(arch=Arch(rows=8, cols=8, result_fifo_depth=depth)).result_fifo_depth for depth in (0, 22, 23)]
+    assert depths == [22, 22, 23]
+
+
+def test_memory_is_read_within_the_way_through_the_array():
+    with pytest.raises(ConfigError, match="memory_stages must be an integer from 1 to 2 .the way through"):
+        Config(arch=Arch(rows=1, cols=1), impl=Impl(memory_stages=3, product_stages=0))
 
 
 def test_smallest_weight_fifo():
@@ -163,6 +181,8 @@ def test_fill_stays_within_the_claim():
             for psum in stages:
                 config = Config(arch=Arch(rows=rows, cols=cols, format=format), impl=Impl(psum_stages=psum))
                 assert config.latency <= rows * config.impl.psum_stages + cols + 10
+    for config in PRESETS.values():
+        assert config.latency <= config.arch.rows * config.impl.psum_stages + config.arch.cols + 10
 
 
 def test_describe_is_plain_and_complete():

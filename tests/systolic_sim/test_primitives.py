@@ -10,7 +10,7 @@ from systolic_sim.primitives import models_for
 from systolic_sim.rtl import MatrixUnitRtl
 
 MAPPINGS = [("generic", stages) for stages in range(4)] + [
-    (mapping, stages) for mapping in ("ecp5_dsp", "ecp5_lut", "ice40_dsp") for stages in (1, 2, 3)]
+    (mapping, stages) for mapping in ("ecp5_dsp", "ecp5_lut", "ice40_dsp", "gowin_dsp") for stages in (1, 2, 3)]
 
 
 @pytest.mark.parametrize("mapping, stages", MAPPINGS)
@@ -32,6 +32,8 @@ def test_all_pairs_of_int8(mapping, stages):
     ("int8", {"multiplier": "ecp5_dsp", "product_stages": 2, "lut_rows": 5}),
     ("int8", {"multiplier": "ecp5_dsp", "memory": "ecp5_block", "memory_stages": 3}),
     ("int8", {"multiplier": "ice40_dsp", "hop_stages": 2}),
+    ("int8", {"multiplier": "gowin_dsp", "product_stages": 3}),
+    ("bf16", {"multiplier": "gowin_dsp", "product_stages": 3}),
     ("bf16", {"multiplier": "ecp5_dsp", "product_stages": 2, "psum_stages": 4}),
     ("bf16", {"memory": "ecp5_block", "memory_stages": 3, "psum_stages": 3}),
 ])

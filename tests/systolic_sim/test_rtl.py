@@ -217,6 +217,7 @@ CONFIGS = [
     _config(1, 1, accumulator_depth=1), _config(3, 5, psum_stages=2, hop_stages=3), _config(8, 2, memory_stages=2),
     _config(4, 4, weight_fifo_depth=1, product_stages=2), _config(2, 3, "bf16"),
     _config(3, 2, "bf16", psum_stages=3, memory_stages=2, product_stages=1, hop_stages=2),
+    _config(5, 2, gate_stages=1, adder_stages=2, memory="ecp5_block", memory_stages=3),
 ]
 
 

@@ -1,10 +1,11 @@
 """The accumulators: sums over tiles, one memory a column."""
 
-from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 
 from ..config import Format
+from .ecp5_memory import Ecp5Memory
 from .float import FloatAdder, Psum, encode_psum
 from .shared import Shared, place
 from .skew import delay
@@ -21,44 +22,6 @@ class Command(data.StructLayout):
 
     def __init__(self, arch):
         super().__init__({"address": arch.address_width, "accumulate": 1, "last": 1})
-
-
-class _Ecp5Memory(Shared):
-    """A DP16KD of the ECP5, 512 x 36 bits, with its output registers: they halve the time from clock to data.
-
-    Members
-    -------
-    write, write_address, i : In
-        Port A.
-    read_address : In
-        Port B.
-    o : Out(36)
-        Data two cycles after their address.
-    """
-
-    module_name = "ecp5_accumulator_memory"
-    write: In(1)
-    write_address: In(9)
-    i: In(36)
-    read_address: In(9)
-    o: Out(36)
-
-    def build(self, platform):
-        m = Module()
-        ports = {f"i_{name}": Const(value) for name, value in {
-            "CEA": 1, "OCEA": 1, "CSA0": 0, "CSA1": 0, "CSA2": 0, "CEB": 1, "OCEB": 1, "WEB": 0,
-            "CSB0": 0, "CSB1": 0, "CSB2": 0}.items()}
-        for port, address in (("A", self.write_address), ("B", self.read_address)):
-            # In 36-bit mode the low address bits of the write port enable bytes.
-            low = Const(15 if port == "A" else 0, 5)
-            ports |= {f"i_CLK{port}": ClockSignal(), f"i_RST{port}": Const(0)}
-            ports |= {f"i_AD{port}{bit}": value for bit, value in enumerate(Cat(low, address))}
-        ports |= {f"i_DI{'AB'[bit // 18]}{bit % 18}": self.i[bit] for bit in range(36)}
-        ports |= {f"o_DO{'AB'[bit // 18]}{bit % 18}": self.o[bit] for bit in range(36)}
-        m.submodules.ram = Instance(
-            "DP16KD", i_WEA=self.write, **ports, p_DATA_WIDTH_A=36, p_DATA_WIDTH_B=36, p_REGMODE_A="OUTREG",
-            p_REGMODE_B="OUTREG", p_RESETMODE="SYNC", p_ASYNC_RESET_RELEASE="SYNC", p_GSR="DISABLED")
-        return m
 
 
 class _Lane(Shared):
@@ -83,7 +46,8 @@ class _Lane(Shared):
         ecp5 = self.config.impl.memory == "ecp5_block"
         entry = (self._ecp5_memory if ecp5 else self._memory)(m, Value.cast(total))
         if int8:
-            m.d.comb += [total.eq(self.psum.as_signed() + entry.as_signed()), self.o.eq(total)]
+            sum = delay(m, (self.psum.as_signed() + entry.as_signed())[:32], self.config.adder_stages - 1, "sum")
+            m.d.comb += [total.eq(sum), self.o.eq(total)]
         else:
             m.d.comb += [total.eq(self._add(m, Psum(entry))), self.o.eq(encode_psum(m, total))]
         return m
@@ -102,10 +66,10 @@ class _Lane(Shared):
         return self._gate(m, delay(m, read.data, stages - 2, "entry"))
 
     def _ecp5_memory(self, m, total):
-        sums = place(m, "sums", _Ecp5Memory())
+        sums = place(m, "sums", Ecp5Memory())
         m.d.comb += [
             sums.write.eq(self.write), sums.write_address.eq(self.write_address), sums.i.eq(total),
-            sums.read_address.eq(self.read_address),
+            sums.read.eq(1), sums.read_address.eq(self.read_address), sums.move.eq(1),
         ]
         return self._gate(m, sums.o[:len(total)])
 

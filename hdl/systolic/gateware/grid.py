@@ -20,7 +20,7 @@ a wave started before the reset stays ahead of all that start after it.
 
 import itertools
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
@@ -132,7 +132,7 @@ class _Segment(Shared):
 
 
 class Row(_Segment):
-    """C cells, and the control that the row below gets L cycles later."""
+    """C cells, and the control that the row below is to get L cycles later."""
 
     def __init__(self, config, mapping):
         self.mapping = mapping
@@ -141,7 +141,6 @@ class Row(_Segment):
 
     def build(self, platform):
         m = Module()
-        stages = self.config.impl.psum_stages
         a, switch, load = self.a, self.control.switch, self.control.load
         columns, lanes = self.config.arch.cols, MULTIPLIERS[self.mapping].lanes
         cells = [place(m, f"cell_{c}", Cell(self.config, self.mapping, min(lanes, columns - c)))
@@ -157,14 +156,9 @@ class Row(_Segment):
         m.d.comb += [
             self.w_below.eq(Cat(cell.w_below for cell in cells)),
             self.psum_below.eq(Cat(cell.psum_below for cell in cells)),
-        ]
-
-        below = Signal(self.control.shape())
-        m.d.comb += [
-            below.switch.eq(self.control.switch),
-            below.load.eq(self.control.load & (self.control.hops != 0)),
-            below.hops.eq(self.control.hops - 1),
-            self.control_below.eq(delay(m, below, stages, "control")),
+            self.control_below.switch.eq(self.control.switch),
+            self.control_below.load.eq(self.control.load & (self.control.hops != 0)),
+            self.control_below.hops.eq(self.control.hops - 1),
         ]
         return m
 
@@ -208,7 +202,18 @@ class Grid(_Segment):
                 segment.a.eq(self.a[start * self.operand_width:]),
                 segment.control.eq(control), segment.w.eq(w), segment.psum.eq(psum),
             ]
-            above = segment.control_below, segment.w_below, segment.psum_below
+            below = segment.control_below if segment.rows > 1 else self._delay(m, segment.control_below, start)
+            above = below, segment.w_below, segment.psum_below
         control, w, psum = above
         m.d.comb += [self.control_below.eq(control), self.w_below.eq(w), self.psum_below.eq(psum)]
         return m
+
+    def _delay(self, m, control, row):
+        """Control from a row, L cycles later.
+
+        Cells on an antidiagonal switch at the same time, and synthesis would merge their registers into one, with a net
+        across the chip. Below every second row the switch is stored inverted: so two rows share it, and no more.
+        """
+        inverted = Const(row % 2, 1)
+        stored = delay(m, control.as_value() ^ inverted, self.config.impl.psum_stages, f"control_{row}")
+        return control.shape()(stored ^ inverted)

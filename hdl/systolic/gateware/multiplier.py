@@ -10,8 +10,8 @@ from amaranth.lib.wiring import In, Out
 from .shared import Shared
 from .skew import delay
 
-__all__ = ["Ecp5DspMultiplier", "Ecp5LutMultiplier", "GenericMultiplier", "Ice40DspMultiplier", "MULTIPLIERS",
-           "Multiplier"]
+__all__ = ["Ecp5DspMultiplier", "Ecp5LutMultiplier", "GenericMultiplier", "GowinDspMultiplier",
+           "Ice40DspMultiplier", "MULTIPLIERS", "Multiplier"]
 
 
 class Multiplier(Shared):
@@ -198,5 +198,32 @@ class Ice40DspMultiplier(Multiplier):
         return m
 
 
+class GowinDspMultiplier(Multiplier):
+    """A MULT9X9 of Gowin with its own registers.
+
+    Place and route times no path from, to or through the block: with all stages there is none but wires. One stage is
+    the block's output register, the second a register in the fabric behind it, ahead of the adder, the third the
+    block's input registers. They share one clock enable, so the active weight is in the fabric.
+    """
+
+    mapping = "gowin_dsp"
+
+    def build(self, platform):
+        m = Module()
+        inputs = Const(int(self.stages > 2), 1)
+        factors = {"A": self.a_held.as_signed(), "B": self._active(m)}
+        wide = {name: Signal(signed(9), name=f"{name.lower()}_wide") for name in factors}
+        m.d.comb += [wide[name].eq(factor) for name, factor in factors.items()]
+        full = Signal(18)
+        m.submodules.dsp = Instance(
+            "MULT9X9", i_CLK=ClockSignal(), i_CE=Const(1), i_RESET=Const(0), i_A=wide["A"], i_B=wide["B"],
+            i_SIA=Const(0, 9), i_SIB=Const(0, 9), i_ASIGN=Const(1), i_BSIGN=Const(1), i_ASEL=Const(0),
+            i_BSEL=Const(0), o_DOUT=full, p_AREG=inputs, p_BREG=inputs, p_OUT_REG=Const(1, 1),
+            p_PIPE_REG=Const(0, 1), p_ASIGN_REG=Const(0, 1), p_BSIGN_REG=Const(0, 1), p_SOA_REG=Const(0, 1),
+            p_MULT_RESET_MODE="SYNC")
+        m.d.comb += self.o.eq(delay(m, full[:len(self.o)], min(self.stages, 2) - 1, "full_delayed"))
+        return m
+
+
 MULTIPLIERS = {kind.mapping: kind for kind in (
-    GenericMultiplier, Ecp5DspMultiplier, Ecp5LutMultiplier, Ice40DspMultiplier)}
+    GenericMultiplier, Ecp5DspMultiplier, Ecp5LutMultiplier, Ice40DspMultiplier, GowinDspMultiplier)}

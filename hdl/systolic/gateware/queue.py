@@ -4,20 +4,25 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import memory, stream
 from amaranth.lib.wiring import In, Out
 
+from .ecp5_memory import Ecp5Memory
 from .shared import Shared, place
 
 __all__ = ["Queue"]
 
 
 class _Storage(Shared):
-    """A slice of the queue's memory."""
+    """A slice of the queue's memory, which synthesis maps.
 
-    def __init__(self, module_name, width, depth):
+    ``read`` fetches an entry; with a second stage, ``move`` takes it on into a register behind the memory.
+    """
+
+    def __init__(self, module_name, width, depth, stages):
         self.module_name = f"{module_name}_storage_{width}"
         self.depth = depth
+        self.stages = stages
         address = range(depth)
-        super().__init__({"write": In(1), "write_address": In(address), "i": In(width),
-                          "read": In(1), "read_address": In(address), "o": Out(width)})
+        super().__init__({"write": In(1), "write_address": In(address), "i": In(width), "read": In(1),
+                          "read_address": In(address), "move": In(stages - 1), "o": Out(width)})
 
     def build(self, platform):
         m = Module()
@@ -25,8 +30,14 @@ class _Storage(Shared):
         write, read = storage.write_port(), storage.read_port()
         m.d.comb += [
             write.en.eq(self.write), write.addr.eq(self.write_address), write.data.eq(self.i),
-            read.en.eq(self.read), read.addr.eq(self.read_address), self.o.eq(read.data),
+            read.en.eq(self.read), read.addr.eq(self.read_address),
         ]
+        fetched = read.data
+        if self.stages == 2:
+            fetched = Signal.like(self.o, name="fetched", reset_less=True)
+            with m.If(self.move):
+                m.d.sync += fetched.eq(read.data)
+        m.d.comb += self.o.eq(fetched)
         return m
 
 
@@ -40,57 +51,73 @@ class Queue(Shared):
     width : int
         Bits of an entry.
     depth : int
-        Entries in memory, 2 or more; one more waits at the output.
+        Entries in memory, 2 or more; ``stages`` more wait behind it.
+    stages : int
+        Cycles from an address to its data, 1 or 2: the second is a register behind the memory.
+    ecp5 : bool
+        Make memory of at most 512 entries, with two stages, of DP16KD blocks with their output registers.
 
     Members
     -------
     i, o : In(stream), Out(stream)
-        Entries come and go, one a cycle each; an entry can go two cycles after it came.
+        Entries come and go, one a cycle each; an entry can go 1 + ``stages`` cycles after it came.
     """
 
     SLICE = 64
     resets = True
 
-    def __init__(self, module_name, *, width, depth):
+    def __init__(self, module_name, *, width, depth, stages=1, ecp5=False):
         self.module_name = module_name
         self.width = width
         self.depth = depth
+        self.stages = stages
+        self.ecp5 = ecp5 and stages == 2 and depth <= Ecp5Memory.DEPTH
         super().__init__({"i": In(stream.Signature(width)), "o": Out(stream.Signature(width))})
 
     def build(self, platform):
         m = Module()
-        level = Signal(range(self.depth + 1))
         stored = Signal()
         room = Signal(init=1)
         write = Signal()
         read = Signal()
+        # Whether there is an entry behind the memory, stage by stage; and whether a stage takes what is before it.
+        valid = Signal(self.stages)
+        moves = Signal(self.stages)
         m.d.comb += [
-            self.i.ready.eq(room),
-            write.eq(self.i.valid & room),
-            read.eq(stored & (~self.o.valid | self.o.ready)),
+            self.i.ready.eq(room), write.eq(self.i.valid & room), read.eq(stored & moves[0]),
+            self.o.valid.eq(valid[-1]), moves.eq(~valid | Cat(moves[1:], self.o.ready)),
         ]
-        m.d.sync += self.o.valid.eq(read | (self.o.valid & ~self.o.ready))
-        # Registered, for no comparison is to lie on the paths from valid and ready.
-        with m.If(write & ~read):
-            m.d.sync += [level.eq(level + 1), stored.eq(1), room.eq(level != self.depth - 1)]
-        with m.If(read & ~write):
-            m.d.sync += [level.eq(level - 1), stored.eq(level != 1), room.eq(1)]
+        for stage, before in enumerate(Cat(stored, valid[:-1])):
+            with m.If(moves[stage]):
+                m.d.sync += valid[stage].eq(before)
+        self._count(m, write, read, stored, room)
 
+        # No comparison is needed where pointers wrap by themselves.
+        address = range(1 << (self.depth - 1).bit_length())
+        write_address = Signal(address)
+        read_address = Signal(address)
+        with m.If(write):
+            m.d.sync += write_address.eq(write_address + 1)
+        with m.If(read):
+            m.d.sync += read_address.eq(read_address + 1)
         slices = []
-        write_address, read_address = self._pointer(m, write, "produce"), self._pointer(m, read, "consume")
-        for start in range(0, self.width, self.SLICE):
-            bits = self.i.payload[start:start + self.SLICE]
-            storage = place(m, f"storage_{start}", _Storage(self.module_name, len(bits), self.depth))
+        width = Ecp5Memory.WIDTH if self.ecp5 else self.SLICE
+        for start in range(0, self.width, width):
+            bits = self.i.payload[start:start + width]
+            storage = place(m, f"storage_{start}", Ecp5Memory() if self.ecp5 else _Storage(
+                self.module_name, len(bits), len(address), self.stages))
             m.d.comb += [
                 storage.i.eq(bits), storage.write.eq(write), storage.write_address.eq(write_address),
-                storage.read.eq(read), storage.read_address.eq(read_address),
+                storage.read.eq(moves[0]), storage.read_address.eq(read_address), storage.move.eq(moves[1:]),
             ]
-            slices.append(storage.o)
+            slices.append(storage.o[:len(bits)])
         m.d.comb += self.o.payload.eq(Cat(slices))
         return m
 
-    def _pointer(self, m, advance, name):
-        pointer = Signal(range(self.depth), name=name)
-        with m.If(advance):
-            m.d.sync += pointer.eq(Mux(pointer == self.depth - 1, 0, pointer + 1))
-        return pointer
+    def _count(self, m, write, read, stored, room):
+        """Keep ``stored`` and ``room``: registers, for no comparison is to lie on the paths from valid and ready."""
+        level = Signal(range(self.depth + 1))
+        # read, which comes late, does no more than enable these registers.
+        with m.If(write ^ read):
+            m.d.sync += [level.eq(Mux(write, level + 1, level - 1)), stored.eq(write | (level != 1)),
+                         room.eq(~write | (level != self.depth - 1))]

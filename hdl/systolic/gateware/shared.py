@@ -9,7 +9,7 @@ becomes an instance of one Verilog module with just the ports of its signature. 
 import re
 
 from amaranth.back import rtlil
-from amaranth.hdl import ClockDomain, ClockSignal, Instance, ResetSignal, Signal, Value
+from amaranth.hdl import ClockDomain, ClockSignal, Instance, ResetInserter, ResetSignal, Signal, Value
 from amaranth.hdl._ir import PortDirection
 from amaranth.lib import wiring
 from amaranth.lib.wiring import Out
@@ -28,16 +28,21 @@ class Shared(wiring.Component):
         Name of the Verilog module, after the library's prefix. Components of equal name are equal.
     resets : bool
         Whether anything in it is reset.
+    reset_too : Value or None
+        Resets this copy, as the reset of its clock domain does.
     """
 
     module_name: str
     resets = False
+    reset_too = None
 
     def build(self, platform):
         raise NotImplementedError
 
     def elaborate(self, platform):
-        return platform.instance(self) if isinstance(platform, Library) else self.build(platform)
+        if isinstance(platform, Library):
+            return platform.instance(self)
+        return self.build(platform) if self.reset_too is None else ResetInserter(self.reset_too)(self.build(platform))
 
 
 def place(m, name, component):
@@ -80,7 +85,8 @@ class Library:
         if module_name not in self.modules:
             self.modules[module_name] = self._elaborate(component, module_name, ports)
         connections = {f"{'o' if flow is Out else 'i'}_{name}": value for name, (value, flow) in ports.items()}
-        for name, value in {"clk": ClockSignal(), "rst": ResetSignal()}.items():
+        reset = ResetSignal() if component.reset_too is None else ResetSignal() | component.reset_too
+        for name, value in {"clk": ClockSignal(), "rst": reset}.items():
             # A module without registers has no such port.
             if re.search(rf" input \d+ +\\{name}$", self.modules[module_name], re.MULTILINE):
                 connections[f"i_{name}"] = value

@@ -14,8 +14,8 @@ __all__ = ["WeightFifo"]
 class WeightFifo(Shared):
     """Holds ``weight_fifo_depth`` tiles, in block memory where there is some.
 
-    Weights are recoded for the array on their way in. A row of weights can leave two cycles after it came, so the
-    loading of a tile starts with its first row and not after its last.
+    Weights are recoded for the array on their way in. A row of weights can leave ``weight_latency`` cycles after it
+    came, so the loading of a tile starts with its first row and not after its last.
 
     Members
     -------
@@ -39,8 +39,9 @@ class WeightFifo(Shared):
     def build(self, platform):
         m = Module()
         config = self.config
-        queue = place(m, "queue", Queue("weight_queue", width=len(self.o.payload),
-                                        depth=config.weight_fifo_rows - 1))
+        queue = place(m, "queue", Queue(
+            "weight_queue", width=len(self.o.payload), depth=config.weight_fifo_rows - config.fifo_stages,
+            stages=config.fifo_stages, ecp5=config.impl.memory == "ecp5_block"))
         m.d.comb += [
             queue.i.payload.eq(recode(m, config.arch, self.i.payload)),
             queue.i.valid.eq(self.i.valid),

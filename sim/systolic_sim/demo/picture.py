@@ -54,7 +54,8 @@ def activity(path):
     """Activity of an int8 matrix unit.
 
     Where a cell's ``switch`` is high, the activation beside it is the first for the next tile's weights; the weight it
-    loads from then on is for the tile after that.
+    loads from then on is for the tile after that. Before a cell's first load there is nothing to switch to: that is a
+    wave of before the reset.
 
     Parameters
     ----------
@@ -81,7 +82,7 @@ def activity(path):
     accepted = np.flatnonzero(signals["TOP.rows_valid"] & signals["TOP.rows_ready"])
     end = accepted[-1] + 1
     switch, load, value = (_grid(cells[signal])[:end] for signal in ("switch", "load", "a"))
-    tile = np.cumsum(switch, axis=0)
+    tile = np.cumsum(switch & np.maximum.accumulate(load, axis=0), axis=0)
     return Activity(tile=tile, value=value.astype(np.uint8).view(np.int8), loads=load * (tile + 1))
 
 

@@ -5,12 +5,14 @@ Weights and rows are on offer from cycle 0, results are taken at once. Then:
 * A weight beat is accepted when the weight FIFO, ``weight_fifo_rows`` of them, has room; a place is free
   again in the cycle after its beat went into the array.
 * It goes into the array ``weight_latency`` cycles later at the earliest, one beat a cycle; the first of a
-  tile not before the cycle after the tile before was switched in.
-* Rows are accepted in order, one a cycle. A row that switches waits for its tile's last beat, which may
-  go in in the same cycle. One that accumulates comes ``turnaround`` cycles after the row that had
-  its address before. The result FIFO holds all that can be under way: with results taken at once, no row waits
-  for room in it.
-* A result comes ``latency`` cycles after its row.
+  tile not before the cycle in which the tile before is switched in.
+* Rows are accepted in order, one a cycle, while the row gate, two of them, has room; a place is free again in the
+  cycle after its row went into the array.
+* A row goes into the array in the cycle after its acceptance at the earliest, one a cycle. One that switches
+  waits for its tile's last beat and goes one cycle after it at the earliest. One that accumulates goes ``turnaround``
+  cycles after the row that had its address before. The result FIFO holds all that can be under way: with results
+  taken at once, no row waits for room in it.
+* A result comes ``latency`` cycles after the cycle before its row went in: after its acceptance, had it not waited.
 """
 
 import dataclasses
@@ -30,12 +32,15 @@ class Schedule:
         When each weight beat goes into the array: those of the tiles used and of one more, if there is.
     accepted : int64 array [n]
         When each row is accepted.
+    entered : int64 array [n]
+        When each row goes into the array.
     results : int64 array [n_last]
         When each result is handed over.
     """
 
     injections: np.ndarray
     accepted: np.ndarray
+    entered: np.ndarray
     results: np.ndarray
 
     @property
@@ -45,8 +50,8 @@ class Schedule:
 
     @property
     def cycles(self):
-        """Cycles from the first row to the last row or result, both included."""
-        return self.total - int(self.accepted[0])
+        """The same without those that the first row waits for its tile."""
+        return self.total - int(self.entered[0] - 1)
 
     @property
     def utilisation(self):
@@ -85,21 +90,23 @@ def schedule(config, program):
         raise ValueError(f"program must switch from 1 to {len(program.tiles)} times, not {tiles}")
     loader = _WeightLoader(config)
     loader.load(0)
-    accepted, results, latest, now = [], [], {}, -1
+    accepted, entered, results, latest = [], [], [], {}
     columns = (column.tolist() for column in (program.address, program.accumulate, switch, program.last))
     for address, accumulate, switches, last in zip(*columns, strict=True):
-        now += 1
+        before = accepted[-1] if accepted else -1
+        accepted.append(max(before, entered[-2] if len(entered) > 1 else before) + 1)
+        now = max(accepted[-1], entered[-1] if entered else 0) + 1
         if switches:
-            now = max(now, loader.injections[-1])
+            now = max(now, loader.injections[-1] + 1)
         if accumulate and address in latest:
             now = max(now, latest[address] + config.turnaround)
         if last:
-            results.append(now + config.latency)
+            results.append(now - 1 + config.latency)
         if switches and loader.tiles < len(program.tiles):
-            loader.load(now + 1)
+            loader.load(now)
         latest[address] = now
-        accepted.append(now)
-    return Schedule(injections=np.array(loader.injections), accepted=np.array(accepted),
+        entered.append(now)
+    return Schedule(injections=np.array(loader.injections), accepted=np.array(accepted), entered=np.array(entered),
                     results=np.array(results, np.int64))
 
 

@@ -13,6 +13,7 @@ from systolic_sim.golden import bf16
 CONFIGS = {
     "int8": Config(arch=Arch(rows=2, cols=3, accumulator_depth=5)),
     "int8, two memory stages": Config(arch=Arch(rows=2, cols=3, accumulator_depth=5), impl=Impl(memory_stages=2)),
+    "int8, two adder stages": Config(arch=Arch(rows=2, cols=3, accumulator_depth=5), impl=Impl(adder_stages=2)),
     "one entry": Config(arch=Arch(rows=1, cols=1, accumulator_depth=1)),
     "bf16": Config(arch=Arch(rows=2, cols=2, format="bf16", accumulator_depth=12), impl=Impl(psum_stages=3)),
     "bf16, two memory stages": Config(arch=Arch(rows=2, cols=2, format="bf16", accumulator_depth=12),

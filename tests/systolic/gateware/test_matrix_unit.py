@@ -1,5 +1,6 @@
 """The whole matrix unit in Amaranth's simulator: results under stalls, and when its streams wait."""
 
+import dataclasses
 import random
 import types
 
@@ -12,12 +13,13 @@ from systolic.gateware.matrix_unit import MatrixUnit
 from systolic_sim.golden.cycles import schedule
 from systolic_sim.golden.matrix_unit import MatrixUnit as GoldenMatrixUnit
 from systolic_sim.golden.program import Program, matmul_program, random_program
+from systolic_sim.golden.stepped import SteppedMatrixUnit
 
 CONFIGS = {
     "1x1": Config(arch=Arch(rows=1, cols=1, accumulator_depth=1, weight_fifo_depth=1)),
     "3x2": Config(arch=Arch(rows=3, cols=2, accumulator_depth=4, weight_fifo_depth=1),
-                  impl=Impl(product_stages=0, psum_stages=2, hop_stages=2, memory_stages=2)),
-    "4x5": Config(arch=Arch(rows=4, cols=5, accumulator_depth=9, weight_fifo_depth=2)),
+                  impl=Impl(product_stages=0, psum_stages=2, hop_stages=2, gate_stages=1, memory_stages=2)),
+    "4x5": Config(arch=Arch(rows=4, cols=5, accumulator_depth=9, weight_fifo_depth=2), impl=Impl(adder_stages=2)),
     "bf16": Config(arch=Arch(rows=2, cols=2, format="bf16", accumulator_depth=5), impl=Impl(psum_stages=3)),
 }
 SMALL = CONFIGS["3x2"]
@@ -120,9 +122,10 @@ def test_products_lose_no_cycle(simulate, name):
         played = await play(ctx, unit, program)
         assert played.results == golden(config, program)
         if m >= config.turnaround:
+            # The first two rows wait at the gate for their weights.
             first = config.weight_latency + arch.rows - 1
-            assert played.rows == list(range(first, first + m * tiles))
-        assert played.taken[-1] - played.rows[-1] == config.latency
+            assert played.rows == [0, 1, *range(first + 2, first + m * tiles)]
+            assert played.taken[-1] == first + m * tiles - 1 + config.latency
     run_after_reset(simulate, config, bench)
 
 
@@ -148,16 +151,20 @@ def test_reset_in_mid_flight(simulate, name):
 
 @pytest.mark.parametrize("name", CONFIGS)
 def test_latency_of_one_row(simulate, name):
-    """Weights into the array ``weight_latency`` after their beat, a result ``latency`` after its row."""
+    """Weights into the array ``weight_latency`` after their beat; a result ``latency`` after a row that waits not."""
     config, rows = CONFIGS[name], CONFIGS[name].arch.rows
     program = random_program(config.arch, np.random.default_rng(1), tiles=1, max_rows=1)
     assert len(program) == 1 and program.last[0]
 
     async def bench(ctx, unit, reset):
         played = await play(ctx, unit, program)
-        assert played.weights == list(range(rows))
-        assert played.rows == [rows - 1 + config.weight_latency]
-        assert played.taken == [played.rows[0] + config.latency]
+        assert played.weights == list(range(rows)) and played.rows == [0]
+        assert played.taken == [rows - 1 + config.weight_latency + config.latency]
+        await reset()
+        await load(ctx, unit, program.beats)
+        await ctx.tick().repeat(config.weight_latency)
+        played = await play(ctx, unit, dataclasses.replace(program, tiles=program.tiles[:0]))
+        assert played.rows == [0] and played.taken == [config.latency]
     run_after_reset(simulate, config, bench)
 
 
@@ -206,17 +213,20 @@ def test_first_row_switches_unasked(simulate):
 
 
 def test_switch_waits_for_its_tile(simulate):
-    """Until the very cycle in which the tile's last weights enter the array; rows that do not switch run on."""
+    """Until the cycle after the tile's last weights entered the array; rows that do not switch run on."""
     config, tile = SMALL, simple(SMALL, 1).beats
-    beats = row_beats(simple(config, 3, switch=[False, False, True]))
+    beats = row_beats(simple(config, 5, switch=[False, False, True, False, False]))
 
     async def bench(ctx, unit, reset):
-        assert await rows_offered(ctx, unit, beats, 20) == []
+        # Two fit into the gate.
+        assert await rows_offered(ctx, unit, beats, 20) == [0, 1]
         await load(ctx, unit, tile[:-1])
-        assert await rows_offered(ctx, unit, beats, 20) == []
+        assert await rows_offered(ctx, unit, beats[2:], 20) == []
         await load(ctx, unit, tile[-1:])
-        # One of the two cycles of weight_latency has gone by.
-        assert await rows_offered(ctx, unit, beats, 20) == [config.weight_latency - 1, config.weight_latency]
+        # One of the cycles of weight_latency has gone by; the first row goes one after it, and makes room in the next.
+        # Then two more wait, of which the first switches.
+        assert await rows_offered(ctx, unit, beats[2:], 20) == [config.weight_latency + 1, config.weight_latency + 2]
+        assert not ctx.get(unit.rows.ready)
     run_after_reset(simulate, config, bench)
 
 
@@ -228,19 +238,19 @@ def test_accumulating_row_waits_for_its_entry(simulate):
 
         async def bench(ctx, unit, reset, config=config, program=program, turn=turn):
             played = await play(ctx, unit, program)
-            start = played.rows[0]
+            start = played.taken[0]
             want = [0, turn, turn + 1, turn + 2, 2 * turn + 2, 2 * turn + 3]
-            assert [cycle - start for cycle in played.rows] == want
+            assert [cycle - start for cycle in played.taken] == want
             assert [row[0] // config.arch.rows for row in played.results] == [1, 2, 1, 1, 2, 2]
         run_after_reset(simulate, config, bench)
 
 
 @pytest.mark.parametrize("name", ["1x1", "3x2", "4x5"])
 def test_results_not_taken_stop_last_rows_alone(simulate, name):
-    """``result_fifo_depth`` results wait; then last rows do too, others do not; room for two admits two."""
+    """``result_fifo_depth`` results wait; then last rows do too, others do not; room for two lets two go."""
     config = CONFIGS[name]
     depth = config.result_fifo_depth
-    program = simple(config, depth + 3)
+    program = simple(config, depth + 5)
     beats = row_beats(program)
     silent = row_beats(simple(config, 5, switch=[False] * 5, last=[False] * 5))
 
@@ -248,24 +258,26 @@ def test_results_not_taken_stop_last_rows_alone(simulate, name):
         # After a while at full rate, results leaving in the cycles in which rows come, as after reset.
         await play(ctx, unit, simple(config, 3 * depth))
         await load(ctx, unit, program.beats)
-        accepted = await rows_offered(ctx, unit, beats, 3 * depth, results_ready=0)
-        assert len(accepted) == depth and accepted[-1] - accepted[0] == depth - 1
+        await ctx.tick().repeat(config.arch.rows + config.weight_latency)
+        assert await rows_offered(ctx, unit, beats[:depth], depth, results_ready=0) == list(range(depth))
         assert await rows_offered(ctx, unit, silent, 5, results_ready=0) == [0, 1, 2, 3, 4]
-        for admitted in (0, 2, 0):
+        # Two fill the gate.
+        assert await rows_offered(ctx, unit, beats[depth:], 2 * depth, results_ready=0) == [0, 1]
+        del beats[:depth + 2]
+        for gone in (0, 2, 0):
             ctx.set(unit.results.ready, 1)
             assert ctx.get(unit.results.valid)
             await ctx.tick()
-            offer = beats[depth:]
-            assert len(await rows_offered(ctx, unit, offer, 9, results_ready=0)) == admitted
-            del beats[depth:depth + admitted]
-        # The rest comes out one a cycle, with nothing missing.
+            assert len(await rows_offered(ctx, unit, beats, 9, results_ready=0)) == gone
+            del beats[:gone]
+        # The rest comes out one a cycle, with nothing missing: not the two at the gate either.
         ctx.set(unit.results.ready, 1)
         count = 0
         while ctx.get(unit.results.valid):
             count += 1
             assert ctx.get(unit.results.payload[0]) == config.arch.rows
             await ctx.tick()
-        assert count == depth - 1
+        assert count == depth - 1 + 2
     run_after_reset(simulate, config, bench)
 
 
@@ -298,3 +310,32 @@ def test_bf16_overflow_half_way_down(simulate):
         played = await play(ctx, unit, program)
         assert played.results == golden(config, program) == [[0xFF800000]]
     run_after_reset(simulate, config, bench)
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_status_and_outputs_are_those_of_the_stepped_model(simulate, name):
+    """In every cycle, whatever the streams do, and with each of the things the array can do."""
+    config, rng, seen = CONFIGS[name], np.random.default_rng(3), set()
+    model, dut = SteppedMatrixUnit(config), MatrixUnit(config)
+    program = random_program(config.arch, rng, tiles=25, max_rows=config.arch.rows)
+    rows, left = row_beats(program), len(program.beats)
+
+    async def testbench(ctx):
+        nonlocal left
+        while rows:
+            offers = left > 0 and rng.random() < 0.8, rng.random() < 0.9, rng.random() < 0.9
+            for signal, value in zip((dut.weights.valid, dut.rows.valid, dut.results.ready), offers, strict=True):
+                ctx.set(signal, value)
+            ctx.set(dut.rows.payload, rows[0])
+            outputs = [ctx.get(signal) for signal in (dut.weights.ready, dut.rows.ready, dut.results.valid)]
+            assert outputs == [model.weights_ready, model.rows_ready, model.results_valid]
+            row = tuple(rows[0][field] for field in ("address", "accumulate", "switch", "last"))
+            weights_taken, row_taken, _ = model.step(offers[0], row if offers[1] else None, offers[2])
+            left -= weights_taken
+            del rows[:row_taken]
+            status = {"active": model.active, "weight_stall": model.weight_stall, "weight_shift": model.weight_shift}
+            assert status == {field: ctx.get(dut.status[field]) for field in status}
+            seen.add(tuple(field for field, value in status.items() if value))
+            await ctx.tick()
+    simulate(dut, testbench)
+    assert seen == {(), ("active",), ("weight_stall",), ("weight_shift",)}

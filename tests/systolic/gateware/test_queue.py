@@ -18,11 +18,15 @@ async def step(ctx, queue, write=None, ready=False):
     return bool(taken) and write is not None, payload if valid and ready else None
 
 
+STAGES = pytest.mark.parametrize("stages", [1, 2])
+
+
+@STAGES
 @pytest.mark.parametrize("width, depth", [(1, 2), (8, 3), (64, 2), (65, 5), (130, 16)])
 @pytest.mark.parametrize("source, sink", [(1, 1), (0.5, 0.5), (1, 0.3), (0.3, 1), (0.9, 0.8)])
-def test_random_traffic(simulate, width, depth, source, sink):
-    """Nothing is lost, doubled or out of order; what is on offer stays until it is taken; capacity is depth + 1."""
-    queue = Queue("queue", width=width, depth=depth)
+def test_random_traffic(simulate, width, depth, stages, source, sink):
+    """Nothing is lost, doubled or out of order; what is on offer stays until it is taken; no more fits than is said."""
+    queue = Queue("queue", width=width, depth=depth, stages=stages)
     rng = random.Random(depth)
 
     async def testbench(ctx):
@@ -40,43 +44,47 @@ def test_random_traffic(simulate, width, depth, source, sink):
             if taken:
                 held.append(write)
                 write = None
-            assert len(held) <= depth + 1
+            assert len(held) <= depth + stages
     simulate(queue, testbench)
 
 
+@STAGES
 @pytest.mark.parametrize("depth", [2, 3, 7, 8])
-def test_capacity(simulate, depth):
-    """Full after depth + 1 entries, and again after one left."""
-    queue = Queue("queue", width=8, depth=depth)
+def test_capacity(simulate, depth, stages):
+    """Full after depth + stages entries, and again after one left."""
+    queue = Queue("queue", width=8, depth=depth, stages=stages)
+    capacity = depth + stages
 
     async def testbench(ctx):
         count = 0
         for _ in range(3 * depth + 5):
             taken, _ = await step(ctx, queue, count + 1)
             count += taken
-        assert count == depth + 1
+        assert count == capacity
         assert await step(ctx, queue, None, True) == (False, 1)
         assert [(await step(ctx, queue, 99))[0] for _ in range(4)] == [True, False, False, False]
-        left = [(await step(ctx, queue, None, True))[1] for _ in range(depth + 2)]
-        assert left == [*range(2, depth + 2), 99, None]
+        left = [(await step(ctx, queue, None, True))[1] for _ in range(capacity + 1)]
+        assert left == [*range(2, capacity + 1), 99, None]
     simulate(queue, testbench)
 
 
+@STAGES
 @pytest.mark.parametrize("depth", [2, 5])
-def test_full_rate_and_latency(simulate, depth):
-    """One in and one out every cycle; an entry can go two cycles after it came, and not sooner."""
-    queue = Queue("queue", width=8, depth=depth)
+def test_full_rate_and_latency(simulate, depth, stages):
+    """One in and one out every cycle; an entry can go 1 + stages cycles after it came, and not sooner."""
+    queue = Queue("queue", width=8, depth=depth, stages=stages)
 
     async def testbench(ctx):
         taken, out = zip(*[await step(ctx, queue, count + 1, True) for count in range(40)], strict=True)
         assert all(taken)
-        assert list(out) == [None, None, *range(1, 39)]
+        assert list(out) == [None] * (1 + stages) + [*range(1, 40 - stages)]
     simulate(queue, testbench)
 
 
+@STAGES
 @pytest.mark.parametrize("depth", [2, 5])
-def test_full_rate_when_it_was_full(simulate, depth):
-    queue = Queue("queue", width=8, depth=depth)
+def test_full_rate_when_it_was_full(simulate, depth, stages):
+    queue = Queue("queue", width=8, depth=depth, stages=stages)
 
     async def testbench(ctx):
         for _ in range(depth + 4):
@@ -86,8 +94,9 @@ def test_full_rate_when_it_was_full(simulate, depth):
     simulate(queue, testbench)
 
 
-def test_reset_empties_it(simulate):
-    queue, rst = Queue("queue", width=8, depth=3), Signal()
+@STAGES
+def test_reset_empties_it(simulate, stages):
+    queue, rst = Queue("queue", width=8, depth=3, stages=stages), Signal()
 
     async def testbench(ctx):
         for count in range(6):
@@ -97,5 +106,5 @@ def test_reset_empties_it(simulate):
         ctx.set(rst, 0)
         assert [await step(ctx, queue, None, True) for _ in range(5)] == [(False, None)] * 5
         taken, out = zip(*[await step(ctx, queue, count + 50, True) for count in range(6)], strict=True)
-        assert all(taken) and list(out) == [None, None, 50, 51, 52, 53]
+        assert all(taken) and list(out) == ([None] * (1 + stages) + [50, 51, 52, 53])[:6]
     simulate(ResetInserter(rst)(queue), testbench)

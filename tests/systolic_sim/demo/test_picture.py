@@ -9,6 +9,7 @@ import pytest
 
 from systolic.config import Arch, Config
 from systolic_sim.demo import picture, vcd
+from systolic_sim.golden.cycles import schedule
 from systolic_sim.golden.program import matmul_program
 from systolic_sim.rtl import MatrixUnitRtl
 
@@ -68,17 +69,17 @@ def recorded(tmp_path_factory):
     x, w = rng.integers(-128, 128, (9, 5), np.int8), rng.integers(-128, 128, (5, 6), np.int8)
     program = matmul_program(config.arch, x, w)
     path = tmp_path_factory.mktemp("picture") / "x.vcd"
-    _, run = MatrixUnitRtl(config, trace=True).run(program, trace=path)
-    return program, run.accepted, picture.activity(path)
+    MatrixUnitRtl(config, trace=True).run(program, trace=path)
+    return program, schedule(config, program), picture.activity(path)
 
 
 def test_cells_see_the_rows(recorded):
     """Row by row and column by column a cycle later, each activation with the weights of its tile."""
-    program, accepted, activity = recorded
-    length = accepted["rows"][-1] + 1
+    program, predicted, activity = recorded
+    length = predicted.accepted[-1] + 1
     assert activity.tile.shape == activity.value.shape == (length, 5, 3)
     for r, c in np.ndindex(5, 3):
-        arrival = accepted["rows"] + 1 + r + c
+        arrival = predicted.entered + r + c
         seen = arrival < length
         np.testing.assert_array_equal(activity.value[arrival[seen], r, c], program.x[seen, r])
         np.testing.assert_array_equal(activity.tile[arrival[seen], r, c], np.cumsum(program.switch)[seen])

@@ -13,14 +13,27 @@ from systolic_sim.golden.program import Program, matmul_program, random_program
 
 
 def simulate(config, program):
-    """Injections, acceptances and results, from registers that are looked at once a cycle."""
+    """Injections, acceptances, entries and results, from registers that are looked at once a cycle."""
     rows, n = config.arch.rows, len(program)
-    to_offer, fifo, shadow, switched_in = len(program.tiles) * rows, [], 0, False
-    injections, accepted, results = [], [], []
-    in_flight, last_touch = [], {}
-    cycle = 0
-    while len(accepted) < n or in_flight:
-        room = len(fifo) < config.weight_fifo_rows
+    to_offer, fifo, shadow = len(program.tiles) * rows, [], 0
+    injections, accepted, entered, results = [], [], [], []
+    in_flight, last_touch, cycle = [], {}, 0
+    while len(entered) < n or in_flight:
+        room, gate_room = len(fifo) < config.weight_fifo_rows, len(accepted) - len(entered) < 2
+        waiting = len(entered) < len(accepted)
+        if waiting:
+            i = len(entered)
+            switch, address = program.switch[i] or i == 0, program.address[i]
+            ready = not switch or shadow == rows
+            if program.accumulate[i] and address in last_touch:
+                ready &= cycle >= last_touch[address] + config.turnaround
+            if ready:
+                entered.append(cycle)
+                last_touch[address] = cycle
+                if switch:
+                    shadow = 0
+                if program.last[i]:
+                    in_flight.append(cycle - 1 + config.latency)
         if fifo and fifo[0] + config.weight_latency <= cycle and shadow < rows:
             fifo.pop(0)
             shadow += 1
@@ -30,32 +43,21 @@ def simulate(config, program):
             fifo.append(cycle)
         if in_flight and in_flight[0] == cycle:
             results.append(in_flight.pop(0))
-        if len(accepted) < n:
-            i = len(accepted)
-            switch, address = program.switch[i] or i == 0, program.address[i]
-            ready = not switch or shadow == rows
-            if program.accumulate[i] and address in last_touch:
-                ready &= cycle >= last_touch[address] + config.turnaround
-            if ready:
-                accepted.append(cycle)
-                last_touch[address] = cycle
-                switched_in = switch
-                if program.last[i]:
-                    in_flight.append(cycle + config.latency)
-        if switched_in:
-            shadow, switched_in = 0, False
+        if gate_room and len(accepted) < n:
+            accepted.append(cycle)
         cycle += 1
-    return injections, accepted, results, cycle
+    return injections, accepted, entered, results
 
 
 def check(config, program):
     """The prediction is what the simulation did, as far as the simulation went."""
     predicted = schedule(config, program)
-    injections, accepted, results, cycles = simulate(config, program)
+    injections, accepted, entered, results = simulate(config, program)
     assert predicted.accepted.tolist() == accepted
+    assert predicted.entered.tolist() == entered
     assert predicted.results.tolist() == results
-    assert predicted.injections[predicted.injections < cycles].tolist() == injections
-    assert predicted.total == cycles
+    assert predicted.injections[:len(injections)].tolist() == injections
+    assert predicted.total == max(accepted + results) + 1
 
 
 def random_config(rng):
@@ -65,6 +67,7 @@ def random_config(rng):
                 accumulator_depth=rows + int(rng.integers(0, 12)))
     return Config(arch=arch, impl=Impl(
         product_stages=int(rng.integers(0, 4)), hop_stages=int(rng.integers(1, 3)),
+        gate_stages=int(rng.integers(2)), adder_stages=int(rng.integers(1, 3)),
         psum_stages=int(rng.integers(*(1, 5) if format == "int8" else (3, 9))),
         memory_stages=int(rng.integers(1, 3))))
 
@@ -93,7 +96,7 @@ def test_other_latencies():
     for _ in range(60):
         real = random_config(rng)
         config = types.SimpleNamespace(
-            arch=real.arch, latency=int(rng.integers(1, 12)), turnaround=int(rng.integers(1, 9)),
+            arch=real.arch, latency=int(rng.integers(2, 12)), turnaround=int(rng.integers(1, 9)),
             weight_latency=int(rng.integers(1, 6)),
             weight_fifo_rows=real.weight_fifo_rows)
         check(config, random_program(real.arch, rng, tiles=int(rng.integers(1, 10))))
@@ -115,7 +118,8 @@ def test_one_small_product():
     square = np.ones((8, 8), np.int8)
     predicted = schedule(config, matmul_program(config.arch, square, square))
     assert predicted.injections.tolist() == list(range(2, 10))
-    assert predicted.accepted.tolist() == list(range(9, 17))
+    assert predicted.entered.tolist() == list(range(10, 18))
+    assert predicted.accepted.tolist() == [0, 1, *range(11, 17)]
     assert predicted.total == config.weight_latency + 8 - 1 + 8 + config.latency
 
 
@@ -124,7 +128,7 @@ def test_accumulating_waits_for_the_turnaround():
     program = dataclasses.replace(
         tall_program(config.arch, 1, 5), address=np.array([3, 3, 1, 3, 3]),
         accumulate=np.array([False, True, False, True, True]))
-    steps = np.diff(schedule(config, program).accepted)
+    steps = np.diff(schedule(config, program).entered)
     assert steps.tolist() == [config.turnaround, 1, config.turnaround - 1, config.turnaround]
 
 
