@@ -1,13 +1,16 @@
-# One-line aliases; the logic is in Python. CONFIG=<preset>, OUT=<folder>, ARGS=<more options>.
-.PHONY: run test verilog sim fpga bench bench-fpga lint clean
+# One-line aliases; the logic is in Python. CONFIG=<preset>, BOARD=<board>, OUT=<folder>, ARGS=<more options>.
+.PHONY: run test verilog sim fpga bench bench-boards bench-fpga lint clean
 CONFIG ?= int8_8x8
+# A board has a matrix unit of its own, unless CONFIG is given.
+UNIT = $(if $(and $(BOARD),$(filter file,$(origin CONFIG))),,--config $(CONFIG))
 SYSTOLIC = .venv/bin/systolic
 
 run: .venv/ready ; $(SYSTOLIC) run $(ARGS)
 test: .venv/ready ; .venv/bin/python -m pytest $(ARGS)
 verilog: .venv/ready ; $(SYSTOLIC) generate --config $(CONFIG) $(ARGS)
 sim: .venv/ready ; $(SYSTOLIC) sim $(ARGS)
-fpga: .venv/fpga ; $(SYSTOLIC) fpga --config $(CONFIG) $(ARGS)
+fpga: .venv/fpga ; $(SYSTOLIC) fpga $(if $(BOARD),--board $(BOARD)) $(UNIT) $(ARGS)
+bench-boards: .venv/fpga ; $(SYSTOLIC) boards $(ARGS)
 bench-fpga: .venv/fpga ; $(SYSTOLIC) fpga-table $(ARGS)
 bench: .venv/ready ; $(SYSTOLIC) report --out docs/results.md $(ARGS)
 lint: .venv/ready ; .venv/bin/ruff check . && .venv/bin/mypy

@@ -1,0 +1,63 @@
+"""``systolic isa``, ``assemble`` and ``disassemble``: the instruction set's page, programs from text and back."""
+
+from pathlib import Path
+
+from . import isa
+from .config import UserError
+
+__all__ = ["add_assemble", "add_disassemble", "add_isa"]
+
+
+def add_isa(subparsers):
+    parser = subparsers.add_parser("isa", help="write the page of the instruction set",
+                                   description="Write the reference page of the TPU's instruction set.")
+    parser.add_argument("--out", default="build/isa.md", help="Markdown file to write (%(default)s)")
+    parser.set_defaults(run=lambda args: _write(args.out, isa.document().encode()))
+
+
+def add_assemble(subparsers):
+    parser = subparsers.add_parser(
+        "assemble", help="a TPU's program from text", description="Translate a text, an instruction a line, to the "
+        f"bytes of a program, {isa.BYTES} an instruction.")
+    parser.add_argument("text", help="file to read")
+    parser.add_argument("--out", required=True, help="file to write")
+    parser.set_defaults(run=lambda args: _write(args.out, isa.encode(_assembled(args.text))))
+
+
+def add_disassemble(subparsers):
+    parser = subparsers.add_parser("disassemble", help="the text of a TPU's program",
+                                   description="Print a program, an instruction a line, as assemble reads it.")
+    parser.add_argument("program", help="file to read")
+    parser.set_defaults(run=_disassemble)
+
+
+def _assembled(path):
+    try:
+        return isa.assemble(_read(path).decode())
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is not a text") from None
+    except isa.IsaError as error:
+        raise UserError(f"{path}: {error}") from None
+
+
+def _disassemble(args):
+    try:
+        print(isa.disassemble(isa.decode(_read(args.program))), end="")
+    except isa.IsaError as error:
+        raise UserError(f"{args.program}: {error}") from None
+    return 0
+
+
+def _read(path):
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _write(path, content):
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    print(path)
+    return 0

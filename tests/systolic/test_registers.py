@@ -1,0 +1,73 @@
+"""The register map and what is written from it."""
+
+import shutil
+import subprocess
+import types
+from pathlib import Path
+
+import pytest
+
+from systolic import registers
+from systolic.cli import main
+from systolic.config import UserError
+
+ROOT = Path(__file__).parent.parent.parent
+
+
+def test_the_page_is_up_to_date():
+    assert (ROOT / "docs/registers.md").read_text() == registers.document(), "run systolic registers"
+
+
+def test_map_is_sound():
+    """Every address once, on a word, within the slave; fields within their word and apart."""
+    every = registers.registers()
+    addresses = [each.address for each in every]
+    assert addresses == sorted(set(addresses)) and not any(address % 4 for address in addresses)
+    assert addresses[-1] < 1 << registers.ADDRESS_WIDTH
+    for each in every:
+        masks = [field.mask for field in each.fields]
+        assert sum(masks) < 1 << 32
+        assert sum(mask.bit_count() for mask in masks) == sum(masks).bit_count(), each.name
+
+
+def test_counters_lie_where_the_gateware_looks_for_them():
+    for slot, name in enumerate(registers.counters()):
+        assert registers.address(f"{name}_LO") == 0x80 + 8 * slot
+        assert registers.address(f"{name}_HI") == 0x84 + 8 * slot
+    assert len(registers.counters()) <= 16
+
+
+def test_unknown_names():
+    with pytest.raises(UserError, match="register must be one of ID, .*, not NOTHING"):
+        registers.register("NOTHING")
+    with pytest.raises(UserError, match="STATUS has no field busy, only idle, running, stopped"):
+        registers.register("STATUS").field("busy")
+
+
+def test_files(tmp_path, capsys):
+    """C header and Python constants say what the map says; the page is the one in docs/."""
+    assert main(["registers", "--out", str(tmp_path)]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert (tmp_path / "registers.md").read_text() == registers.document()
+    module = types.ModuleType("tpu_registers")
+    exec((tmp_path / "tpu_registers.py").read_text(), module.__dict__)
+    for each in registers.registers():
+        assert getattr(module, each.name) == each.address
+        for field in each.fields:
+            assert getattr(module, f"{each.name}__{field.name.upper()}") == field.mask
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler")
+def test_header_compiles(tmp_path):
+    """The compiler itself checks every address and mask."""
+    (tmp_path / "tpu_registers.h").write_text(registers.header())
+    checks = []
+    for each in registers.registers():
+        path = each.name[:-3] + "." + each.name[-2:] if each.name.endswith(("_LO", "_HI")) else each.name
+        checks.append(f"_Static_assert(offsetof(tpu_t, {path}) == {each.address}, \"{each.name}\");")
+        for field in each.fields:
+            macro = f"TPU__{path.replace('.', '__')}__{field.name.upper()}_bm"
+            checks.append(f"_Static_assert({macro} == {field.mask}u, \"{macro}\");")
+    source = '#include <stddef.h>\n#include "tpu_registers.h"\n' + "\n".join(checks) + "\n"
+    (tmp_path / "check.c").write_text(source)
+    subprocess.run(["gcc", "-std=c11", "-Wall", "-Werror", "-fsyntax-only", "check.c"], cwd=tmp_path, check=True)
