@@ -13,8 +13,11 @@ import re
 import sys
 
 from .config import PRESETS, Arch, Config, ConfigError, Impl, UserError, preset
+from .engine import ENGINES, Engine, engine
 
-__all__ = ["add_config_arguments", "add_generate", "config_from", "main"]
+__all__ = ["add_config_arguments", "add_engine_arguments", "add_generate", "config_from", "engine_from", "main"]
+
+_PARAMETERS = ("lanes", "buffer_size", "bus_bytes", "burst_beats", "reads_in_flight")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -32,8 +35,21 @@ def add_config_arguments(parser):
         options = parser.add_argument_group(group)
         for field in dataclasses.fields(kind):
             integer = "int" in str(field.type)
-            options.add_argument("--" + field.name.replace("_", "-"), type=int if integer else str,
+            options.add_argument(_option(field.name), type=int if integer else str,
                                  metavar="N" if integer else "X", help=_parameter_text(kind, field.name))
+
+
+def add_engine_arguments(parser):
+    """Options that choose a TPU, beside those of :func:`add_config_arguments`: a preset and what differs from it."""
+    options = parser.add_argument_group("TPU")
+    options.add_argument("--engine", metavar="PRESET", help="a whole TPU in place of the matrix unit alone; start from "
+                         f"a preset: {', '.join(ENGINES)}")
+    for name in _PARAMETERS:
+        options.add_argument(_option(name), type=int, metavar="N", help=_parameter_text(Engine, name))
+
+
+def _option(parameter):
+    return "--" + parameter.replace("_", "-")
 
 
 def _parameter_text(kind, name):
@@ -51,25 +67,59 @@ def config_from(args):
     ConfigError
         If a value is out of range, or neither a preset nor a shape is given.
     """
-    given = {kind: {field.name: value for field in dataclasses.fields(kind)
-                    if (value := getattr(args, field.name)) is not None} for kind in (Arch, Impl)}
     if args.config is not None:
         base = preset(args.config)
-        arch = dataclasses.replace(base.arch, **given[Arch])
-        impl = dataclasses.replace(base.impl_as_given, **given[Impl])
+        arch, impl = _with_options(base, args)
         changed = (arch, impl) != (base.arch, base.impl_as_given)
     else:
-        if missing := [f"--{name}" for name in ("rows", "cols") if name not in given[Arch]]:
+        given = _given(args, Arch)
+        if missing := [f"--{name}" for name in ("rows", "cols") if name not in given]:
             raise ConfigError(f"give --config, or {' and '.join(missing)}; presets are {', '.join(PRESETS)}")
-        arch, impl, changed = Arch(**given[Arch]), Impl(**given[Impl]), True
+        arch, impl, changed = Arch(**given), Impl(**_given(args, Impl)), True
     default = f"{arch.format.value}_{arch.rows}x{arch.cols}" if changed else args.config
     return Config(arch=arch, impl=impl, name=default if args.name is None else args.name)
 
 
+def engine_from(args):
+    """The TPU that the options of :func:`add_engine_arguments` describe, or None if they do not ask for one.
+
+    Raises
+    ------
+    ConfigError
+        If a value is out of range, or there are options of a TPU but no preset that they change.
+    """
+    given = {name: value for name in _PARAMETERS if (value := getattr(args, name)) is not None}
+    if args.engine is None:
+        if given:
+            raise ConfigError(f"{_option(next(iter(given)))} is of a TPU: give --engine, one of {', '.join(ENGINES)}")
+        return None
+    if args.config is not None:
+        raise ConfigError(f"--engine {args.engine} has a matrix unit: change its parameters in place of --config")
+    base = engine(args.engine)
+    arch, impl = _with_options(base.unit, args)
+    changed = given or (arch, impl) != (base.unit.arch, base.unit.impl_as_given)
+    name = args.name or (f"tpu_{arch.rows}x{arch.cols}_engine" if changed else base.name)
+    unit = Config(arch=arch, impl=impl, name=f"{name}_unit")
+    return dataclasses.replace(base, unit=unit, name=name, **given)
+
+
+def _given(args, kind):
+    """Options of the command line that are parameters of ``kind``."""
+    return {field.name: value for field in dataclasses.fields(kind) if (value := getattr(args, field.name)) is not None}
+
+
+def _with_options(base, args):
+    """Both parts of a configuration, with the options of the command line."""
+    return (dataclasses.replace(base.arch, **_given(args, Arch)),
+            dataclasses.replace(base.impl_as_given, **_given(args, Impl)))
+
+
 def add_generate(subparsers):
     parser = subparsers.add_parser("generate", help="write Verilog and its JSON sidecar",
-                                   description="Write a matrix unit as Verilog-2005, and its JSON sidecar.")
+                                   description="Write a matrix unit, or with --engine a whole TPU, as Verilog-2005, "
+                                   "and its JSON sidecar.")
     add_config_arguments(parser)
+    add_engine_arguments(parser)
     parser.add_argument("--out", default="build/verilog", help="folder to write to (%(default)s)")
     parser.set_defaults(run=_generate)
 
@@ -77,8 +127,7 @@ def add_generate(subparsers):
 def _generate(args):
     from . import verilog  # only here: Amaranth takes a while to import
 
-    config = config_from(args)
-    for path in verilog.write(verilog.generate(config), args.out):
+    for path in verilog.write(verilog.generate(engine_from(args) or config_from(args)), args.out):
         print(path)
     return 0
 

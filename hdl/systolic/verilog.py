@@ -1,9 +1,7 @@
 """Verilog-2005 and its JSON sidecar from a configuration.
 
-The top module has flat ports, ``clk``, ``rst`` (synchronous) and for each stream ``<stream>_valid``,
-``<stream>_ready`` and one ``<stream>_<field>`` per field of its payload (``<stream>_data`` if it has none), so
-that it can be instantiated from plain Verilog. Below it, every repeated part is one module, see
-:mod:`systolic.gateware.shared`.
+The top module has flat ports, ``clk``, ``rst`` (synchronous) and those of :mod:`systolic.tops`, so that it can be
+instantiated from plain Verilog. Below it, every repeated part is one module, see :mod:`systolic.gateware.shared`.
 """
 
 import contextlib
@@ -11,6 +9,7 @@ import dataclasses
 import gc
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -18,62 +17,23 @@ from importlib.metadata import version
 from pathlib import Path
 
 from amaranth.back import rtlil
-from amaranth.hdl import Elaboratable, Module, Signal, Value
-from amaranth.hdl._ir import PortDirection
-from amaranth.lib import data
-from amaranth.lib.wiring import In
 
-from .config import Format
-from .gateware.matrix_unit import MatrixUnit
-from .gateware.shared import Library, place
+from .engine import Engine
+from .gateware.shared import Library
+from .tops import MatrixUnitTop, TpuTop
 
 __all__ = ["LINT_WAIVERS", "Design", "generate", "write"]
 
 #: What ``verilator -Wall`` would warn of, and why it is as it should be. The generated file says so itself.
 LINT_WAIVERS = {
+    "CASEOVERLAP": "of several conditions that hold, the first counts",
     "DECLFILENAME": "one file holds all modules",
     "PROCASSINIT": "registers that are reset also have initial values, for FPGAs",
     "SYMRSVDWORD": "'switch' is a keyword of C++, not of Verilog",
-    "UNUSEDSIGNAL": "the carry out of a sum, or a port that another mapping of the same part needs",
+    "UNUSEDSIGNAL": "the carry out of a sum, or a field or port that another user of the same part needs",
     "WIDTHEXPAND": "operands of unequal width, which Verilog extends as it should",
-    "WIDTHTRUNC": "'!' of a vector",
+    "WIDTHTRUNC": "'!' of a vector, or a shifted word of which the lowest bits are wanted",
 }
-
-
-class _Flat(Elaboratable):
-    """A component of streams behind flat ports."""
-
-    def __init__(self, component):
-        self.component = component
-        self.ports = {}
-        self.streams = {}
-        self._assignments = []
-        for name, member in component.signature.members.items():
-            self._add_stream(name, member)
-
-    def _add_stream(self, name, member):
-        stream = getattr(self.component, name)
-        payload = stream.payload
-        struct = isinstance(getattr(payload, "shape", lambda: None)(), data.StructLayout)
-        fields = {field: payload[field] for field, _ in payload.shape()} if struct else {"data": payload}
-        fields = {field: Value.cast(value) for field, value in fields.items() if len(Value.cast(value))}
-        inward = member.flow is In
-        self.streams[name] = {"direction": "in" if inward else "out",
-                              "fields": {field: len(value) for field, value in fields.items()}}
-        for field, value in ({"valid": stream.valid} | fields).items():
-            self._add_port(f"{name}_{field}", value, inward)
-        self._add_port(f"{name}_ready", stream.ready, not inward)
-
-    def _add_port(self, name, value, inward):
-        port = Signal(len(value), name=name)
-        self.ports[name] = port, PortDirection.Input if inward else PortDirection.Output
-        self._assignments.append(value.eq(port) if inward else port.eq(value))
-
-    def elaborate(self, platform):
-        m = Module()
-        place(m, "matrix_unit", self.component)
-        m.d.comb += self._assignments
-        return m
 
 
 @dataclasses.dataclass(frozen=True)
@@ -119,7 +79,17 @@ def _rtlil_to_verilog(text, memory):
         done = subprocess.run([sys.executable, "-c", _YOSYS], cwd=folder, capture_output=True, text=True)
         if done.returncode:
             raise RuntimeError(f"Yosys failed:\n{done.stdout}{done.stderr}")
-        return Path(folder, "design.v").read_text()
+        return _plain_names(Path(folder, "design.v").read_text())
+
+
+def _plain_names(text):
+    r"""Without Yosys' escaped names: a bit of register x that is kept by itself is ``x_reg_3``, not ``\x_reg[3] ``."""
+    taken = set(re.findall(r"\w+", text))
+
+    def plain(match):
+        name = "_".join(filter(None, match.groups()))
+        return name + "_" if name in taken else name
+    return re.sub(r"\\(\w+)\[(\d+)(?::(\d+))?\] ", plain, text)
 
 
 _YOSYS = "from pyosys import libyosys as ys; ys.Pass.call(ys.Design(), 'tee -q script script.ys')"
@@ -138,61 +108,38 @@ def _garbage_collection_off():
 
 
 def generate(config):
-    """Elaborate the matrix unit of a configuration.
+    """Elaborate the matrix unit of a configuration, or the TPU of an engine.
 
-    The same configuration gives the same bytes, on any machine.
+    The same one gives the same bytes, on any machine.
 
     Parameters
     ----------
-    config : Config
+    config : Config or Engine
 
     Returns
     -------
     Design
     """
-    flat, library = _Flat(MatrixUnit(config)), Library(f"{config.name}_")
+    top = TpuTop(config) if isinstance(config, Engine) else MatrixUnitTop(config)
+    library = Library(f"{top.name}_")
     with _garbage_collection_off():
-        top = rtlil.convert(flat, config.name, library, ports=flat.ports, emit_src=False)
-    verilog = _rtlil_to_verilog("\n".join([*library.modules.values(), top]), config.impl.memory)
+        text = rtlil.convert(top, top.name, library, ports=top.ports, emit_src=False)
+    verilog = _rtlil_to_verilog("\n".join([*library.modules.values(), text]), top.memory)
     body = verilog.partition("*/\n")[2]  # without the line that names the Yosys build
-    text = f"{_header(config)}{body}\n/* verilator lint_restore */\n"
-    return Design(config.name, text, _sidecar(config, flat.streams))
+    return Design(top.name, f"{_header(top)}{body}\n/* verilator lint_restore */\n", top.sidecar)
 
 
-def _header(config):
-    arch, impl = config.arch, config.impl
+def _header(top):
     waivers = "".join(f"/* verilator lint_off {name} */ // {reason}\n" for name, reason in LINT_WAIVERS.items())
+    first, *others = top.about
     return f"""\
-// {config.name}: systolic matrix unit, {arch.rows} x {arch.cols} {arch.format.value}
-// {arch.accumulator_depth} accumulators, weight FIFO of {arch.weight_fifo_depth} tiles, \
-psum latency {impl.psum_stages}, result {config.latency} cycles after its row
+// {top.name}: {first}
+{"".join(f"// {line}{chr(10)}" for line in others)}\
 // generated by systolic {version("systolic")}; streams transfer where valid and ready are both high
 
 /* verilator lint_save */
 {waivers}
 """
-
-
-def _sidecar(config, streams):
-    arch = config.arch
-    return {
-        "generator": f"systolic {version('systolic')}",
-        **config.describe(),
-        "clock": "clk",
-        "reset": {"port": "rst", "active": "high", "synchronous": True},
-        "streams": streams,
-        "memories": {
-            "weight_fifo": {"entries": config.weight_fifo_rows, "width": arch.cols * arch.operand_width},
-            "accumulators": {"entries": arch.accumulator_depth,
-                             "width": arch.cols * (32 if arch.format is Format.INT8 else arch.psum_width)},
-            "result_fifo": {"entries": config.result_fifo_depth, "width": arch.cols * 32},
-        },
-        "cycles": {
-            "row_to_result": config.latency,
-            "accumulate_turnaround": config.turnaround,
-            "weight_to_array": config.weight_latency,
-        },
-    }
 
 
 def write(design, folder):

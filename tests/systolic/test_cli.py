@@ -25,6 +25,7 @@ BAD = [
     ([*SHAPE, "--format", "fp8"], "format must be one of int8, bf16, not 'fp8'"),
     ([*SHAPE, "--format", ""], "format must be one of int8, bf16, not ''"),
     ([*SHAPE, "--weight-fifo-depth", "0"], "weight_fifo_depth must be an integer from 1 to 1024, not 0"),
+    ([*SHAPE, "--result-fifo-depth", "65537"], "result_fifo_depth must be an integer from 0 to 65536, not 65537"),
     ([*SHAPE, "--accumulator-depth", "1"],
      "accumulator_depth must be an integer from 2 to 65536 (from the number of rows)"),
     (["--config", "int8_8x8", "--rows", "256", "--accumulator-depth", "255"], "accumulator_depth must be"),
@@ -108,7 +109,8 @@ def test_generate_writes_two_files(folder, capsys):
     text = (folder / "deep/er/int8_2x3.v").read_text()
     assert "\nmodule int8_2x3(" in text
     arch = json.loads((folder / "deep/er/int8_2x3.json").read_text())["arch"]
-    assert arch == {"rows": 2, "cols": 3, "format": "int8", "accumulator_depth": 512, "weight_fifo_depth": 4}
+    assert arch == {"rows": 2, "cols": 3, "format": "int8", "accumulator_depth": 512, "weight_fifo_depth": 4,
+                    "result_fifo_depth": 0}
 
 
 def test_the_installed_command(folder):

@@ -1,0 +1,67 @@
+"""What goes between the boxes of a TPU: commands, buffer accesses, errors."""
+
+from amaranth.hdl import signed, unsigned
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from .. import isa
+
+__all__ = ["BufferRead", "Command", "Error", "Write", "engine_ports", "fields"]
+
+
+class Command(data.StructLayout):
+    """An instruction on its way to the engine that executes it.
+
+    ``index``: its number in the program, for error reports. ``rounding``: the configuration it was issued under.
+    ``words``: its 512 bits, see :func:`fields`.
+    """
+
+    def __init__(self):
+        super().__init__({"index": 16, "rounding": 2, "words": 8 * isa.BYTES})
+
+
+def fields(words, name):
+    """The fields of an instruction as a view of its bits: ``fields(command.words, "activate").channels``."""
+    instruction = next(each for each in isa.INSTRUCTIONS if each.name == name)
+    shapes = {field.name: data.Field((signed if field.signed else unsigned)(field.width), field.offset)
+              for field in instruction.fields}
+    return data.View(data.FlexibleLayout(8 * isa.BYTES, shapes), words)
+
+
+class Write(data.StructLayout):
+    """A write to the unified buffer: the first ``count`` bytes of ``data`` from any ``address`` on."""
+
+    def __init__(self, engine):
+        super().__init__({"address": engine.address_width, "count": range(engine.banks + 1), "data": 8 * engine.banks})
+
+
+class BufferRead(wiring.Signature):
+    """Reads of the unified buffer, seen by their client.
+
+    ``request``: the first byte's address. ``valid``: ``READ_LATENCY`` cycles after a request was taken its bytes are
+    on ``data``, for this cycle only: a client asks for no more than it has room for.
+    """
+
+    def __init__(self, engine):
+        super().__init__({
+            "request": Out(stream.Signature(engine.address_width)),
+            "valid": In(1), "data": In(8 * engine.banks),
+        })
+
+
+class Error(data.StructLayout):
+    """An error, for one cycle: its code in :data:`systolic.isa.ERRORS` and the number of the instruction."""
+
+    def __init__(self):
+        super().__init__({"valid": 1, "code": 4, "index": 16})
+
+
+def engine_ports():
+    """Members that every engine has.
+
+    ``command``: instructions, one at a time. ``done``: for one cycle when the oldest instruction's last effect is in
+    place. ``busy``: an instruction is in the engine. ``moving``: something moved in this cycle; without it for long,
+    the watchdog barks. ``error``: see :class:`Error`.
+    """
+    return {"command": In(stream.Signature(Command())), "done": Out(1), "busy": Out(1), "moving": Out(1),
+            "error": Out(Error())}

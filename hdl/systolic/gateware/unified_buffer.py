@@ -1,0 +1,160 @@
+"""The unified buffer: activations and parameters, read and written a row of bytes at a time, from any address."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import memory, stream
+from amaranth.lib.wiring import In, Out
+
+from .ports import BufferRead, Write
+from .shared import Shared, place
+from .skew import delay
+
+__all__ = ["UnifiedBuffer"]
+
+
+class _Bank(Shared):
+    """One byte of every row."""
+
+    module_name = "unified_buffer_bank"
+
+    def __init__(self, depth):
+        self.depth = depth
+        super().__init__({"read_row": In(range(depth)), "o": Out(8),
+                          "write": In(1), "write_row": In(range(depth)), "i": In(8)})
+
+    def build(self, platform):
+        m = Module()
+        m.submodules.bytes = storage = memory.Memory(shape=8, depth=self.depth, init=[])
+        read, write = storage.read_port(), storage.write_port()
+        m.d.comb += [
+            read.addr.eq(self.read_row), read.en.eq(1), self.o.eq(read.data),
+            write.addr.eq(self.write_row), write.en.eq(self.write), write.data.eq(self.i),
+        ]
+        return m
+
+
+class _Banks(Shared):
+    """Some neighbouring banks. An access begins in one row and, in the banks marked ``wraps``, goes on in the next."""
+
+    module_name = "unified_buffer_banks"
+    COUNT = 16
+
+    def __init__(self, depth):
+        self.depth = depth
+        row, count = In(range(depth)), self.COUNT
+        super().__init__({
+            "read_row": row, "read_next": row, "read_wraps": In(count), "o": Out(8 * count),
+            "write_row": row, "write_next": row, "write_wraps": In(count), "write": In(count), "i": In(8 * count),
+        })
+
+    def build(self, platform):
+        m = Module()
+        for number in range(self.COUNT):
+            bank = place(m, f"bank_{number}", _Bank(self.depth))
+            m.d.comb += [
+                bank.read_row.eq(Mux(self.read_wraps[number], self.read_next, self.read_row)),
+                bank.write_row.eq(Mux(self.write_wraps[number], self.write_next, self.write_row)),
+                bank.write.eq(self.write[number]), bank.i.eq(self.i.word_select(number, 8)),
+                self.o.word_select(number, 8).eq(bank.o),
+            ]
+        return m
+
+
+class UnifiedBuffer(Shared):
+    """``buffer_size`` bytes in ``banks`` banks, byte a in bank a % banks: any ``banks`` bytes in a row are in as many
+    banks, so that they are read or written together wherever they begin.
+
+    ::
+
+        activation ─┐
+        store ──────┼─▶ first that asks ─▶ banks ─▶ rotate ─▶ data, after READ_LATENCY cycles
+        rows ───────┘
+        activation, load ─▶ first that asks ─▶ rotate ─▶ banks
+
+    Members
+    -------
+    activation_read, store_read, row_read : In(BufferRead)
+        Clients, the first in this order has its way.
+    activation_write, load_write : In(stream of Write)
+        The same. What is taken in one cycle is there for a read taken in the next.
+
+    Addresses are not checked here; contents are undefined until they are written.
+    """
+
+    resets = True
+    module_name = "unified_buffer"
+
+    def __init__(self, engine):
+        self.engine = engine
+        read, write = In(BufferRead(engine)), In(stream.Signature(Write(engine)))
+        super().__init__({"activation_read": read, "store_read": read, "row_read": read,
+                          "activation_write": write, "load_write": write})
+
+    def build(self, platform):
+        m = Module()
+        groups = [place(m, f"banks_{first}", _Banks(self.engine.buffer_size // self.engine.banks))
+                  for first in range(0, self.engine.banks, _Banks.COUNT)]
+        self._read(m, groups)
+        self._write(m, groups)
+        return m
+
+    def _point(self, m, address, groups, kind):
+        """Points every bank at its row of an access from that address on; returns the bank of its first byte."""
+        bits = self.engine.banks.bit_length() - 1
+        row, first = address[bits:], address[:bits]
+        wraps = Signal(self.engine.banks, name=f"{kind}_wraps")
+        m.d.comb += wraps.eq((1 << first) - 1)
+        for number, group in enumerate(groups):
+            m.d.comb += [getattr(group, f"{kind}_row").eq(row), getattr(group, f"{kind}_next").eq(row + 1),
+                         getattr(group, f"{kind}_wraps").eq(wraps.word_select(number, _Banks.COUNT))]
+        return first
+
+    def _read(self, m, groups):
+        clients = (self.activation_read, self.store_read, self.row_read)
+        address = Signal(self.engine.address_width)
+        for client, valid in zip(clients, _first(m, [client.request for client in clients]), strict=True):
+            m.d.comb += client.valid.eq(delay(m, valid, self.engine.READ_LATENCY, "valid", reset_less=False))
+            with m.If(valid):
+                m.d.sync += address.eq(client.request.payload)
+        first = self._point(m, address, groups, "read")
+        data = Signal(8 * self.engine.banks, reset_less=True)
+        m.d.sync += data.eq(_rotate(m, Cat(group.o for group in groups), delay(m, first, 1, "first"), 8, "read"))
+        m.d.comb += [client.data.eq(data) for client in clients]
+
+    def _write(self, m, groups):
+        clients = (self.activation_write, self.load_write)
+        write = Signal(Write(self.engine))
+        taken = _first(m, clients)
+        for client, valid in zip(clients, taken, strict=True):
+            with m.If(valid):
+                m.d.sync += write.eq(client.payload)
+        valid = Signal()
+        m.d.sync += valid.eq(Cat(taken).any())
+        first = self._point(m, write.address, groups, "write")
+        # A turn to the left by n is one to the right by -n.
+        turn = Signal(len(first))
+        m.d.comb += turn.eq(-first)
+        counted = ((1 << write.count) - 1)[:self.engine.banks] & valid.replicate(self.engine.banks)
+        enable = _rotate(m, counted, turn, 1, "enable")
+        data = _rotate(m, write.data, turn, 8, "write")
+        for number, group in enumerate(groups):
+            m.d.comb += [group.write.eq(enable.word_select(number, _Banks.COUNT)),
+                         group.i.eq(data.word_select(number, 8 * _Banks.COUNT))]
+
+
+def _first(m, streams):
+    """Grants the first stream that is valid; for each, whether it transfers."""
+    free, transfers = Const(1), []
+    for each in streams:
+        m.d.comb += each.ready.eq(free)
+        transfers.append(each.valid & free)
+        free = free & ~each.valid
+    return transfers
+
+
+def _rotate(m, value, amount, width, name):
+    """``value`` rotated right by ``amount`` elements of that width."""
+    for level, bit in enumerate(amount):
+        turned = Signal(len(value), name=f"{name}_{level}")
+        m.d.comb += turned.eq(Mux(bit, value.rotate_right(width << level), value))
+        value = turned
+    return value

@@ -1,0 +1,53 @@
+"""What the tests of cycle models against their gateware have in common."""
+
+import types
+
+import pytest
+from amaranth.sim import Simulator
+
+from systolic import isa
+
+
+def offered(ctx, stream, *names):
+    """The named fields of what a stream offers, the whole payload without names, or ``None``."""
+    if not ctx.get(stream.valid):
+        return None
+    payload = ctx.get(stream.payload)
+    return tuple(getattr(payload, name) for name in names) if names else payload
+
+
+def engine_outputs(ctx, dut):
+    """Attributes that the model of every engine has, from its gateware."""
+    error = ctx.get(dut.error)
+    return {"command_ready": ctx.get(dut.command.ready), "done": ctx.get(dut.done), "busy": ctx.get(dut.busy),
+            "moving": ctx.get(dut.moving), "error": (error.code, error.index) if error.valid else None}
+
+
+def command(ctx, dut, name, offer):
+    """Offers (index, values of the fields), or nothing."""
+    ctx.set(dut.command.valid, offer is not None)
+    if offer is not None:
+        ctx.set(dut.command.payload.index, offer[0])
+        ctx.set(dut.command.payload.words, int.from_bytes(isa.encode([isa.Operation(name, offer[1])]), "little"))
+
+
+def beat(ctx, port, flags):
+    """A beat (error, last), or none."""
+    ctx.set(port.valid, flags is not None)
+    if flags is not None:
+        ctx.set(port.error, flags[0])
+        ctx.set(port.last, flags[1])
+
+
+def simulate(dut, testbench):
+    simulator = Simulator(dut)
+    simulator.add_clock(1e-6)
+    simulator.add_testbench(testbench)
+    simulator.run()
+
+
+@pytest.fixture
+def bench():
+    """Functions between gateware and models."""
+    return types.SimpleNamespace(offered=offered, engine_outputs=engine_outputs, command=command, beat=beat,
+                                 simulate=simulate)
