@@ -26,7 +26,8 @@ _RUNTIME = ("verilated", "verilated_threads")
 _RUNTIME_TRACE = (*_RUNTIME, "verilated_vcd_c")
 
 
-def shared_library(verilog, top, streams_h, *, trace=False, optimise=False, cache=None, progress=None):
+def shared_library(verilog, top, streams_h="", *, harness="harness.cpp", trace=False, optimise=False, cache=None,
+                   progress=None):
     """Path of the library of a module and the harness, compiled unless the cache has it.
 
     Parameters
@@ -36,7 +37,9 @@ def shared_library(verilog, top, streams_h, *, trace=False, optimise=False, cach
     top : str
         Name of the top module.
     streams_h : str
-        The harness's list of ports.
+        The harness's list of ports, if it has one.
+    harness : str
+        File of this package that drives the module.
     trace : bool
         With the code for waveforms.
     optimise : bool
@@ -51,9 +54,9 @@ def shared_library(verilog, top, streams_h, *, trace=False, optimise=False, cach
     ToolError
         If a program is missing or fails.
     """
-    harness = importlib.resources.files("systolic_sim").joinpath("harness.cpp").read_text()
+    driver = importlib.resources.files("systolic_sim").joinpath(harness).read_text()
     flags = (*_flags(trace), "-O2" if optimise else "-O1")
-    key = toolchain.content_hash(verilog, top, streams_h, harness, *_VERILATOR_FLAGS, *flags)
+    key = toolchain.content_hash(verilog, top, streams_h, driver, *_VERILATOR_FLAGS, *flags)
     cache = pathlib.Path(cache or toolchain.cache_folder()).resolve()
     cache.mkdir(parents=True, exist_ok=True)
     library = cache / f"{top}-{key}.so"
@@ -63,7 +66,7 @@ def shared_library(verilog, top, streams_h, *, trace=False, optimise=False, cach
     # Next to its place in the cache, so that the move there is atomic: whoever comes first, all is well.
     with bar as report, tempfile.TemporaryDirectory(dir=cache, prefix="build-") as folder:
         folder = pathlib.Path(folder)
-        for name, text in ((f"{top}.v", verilog), ("streams.h", streams_h), ("harness.cpp", harness)):
+        for name, text in ((f"{top}.v", verilog), ("streams.h", streams_h), ("harness.cpp", driver)):
             (folder / name).write_text(text)
         _build(folder, top, flags, trace, cache, report)
         os.replace(folder / "model.so", library)
