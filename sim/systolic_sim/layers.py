@@ -41,6 +41,11 @@ class Layer:
     output: slice
     macs: int
 
+    @property
+    def programs(self):
+        """All three, in order."""
+        return self.prepare, self.program, self.collect
+
 
 class _Image:
     """A memory or buffer that is filled from the bottom up; memory: with bytes."""

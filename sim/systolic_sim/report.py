@@ -1,4 +1,4 @@
-"""``systolic report``: measures the claims about the matrix unit, prints the tables and writes docs/results.md."""
+"""``systolic report``: measures the claims about matrix unit or TPU, prints the tables and writes a page of docs/."""
 
 import dataclasses
 from pathlib import Path
@@ -48,25 +48,29 @@ class Table:
 
 def add(subparsers):
     parser = subparsers.add_parser("report", help="measure every claim and print the tables",
-                                   description="Measure the claims about the matrix unit on the generated Verilog.")
+                                   description="Measure the claims about the matrix unit, or with --tpu about the "
+                                   "whole TPU, on the generated Verilog.")
     parser.add_argument("claims", nargs="*", metavar="claim", help="which ones (all)")
+    parser.add_argument("--tpu", action="store_true", help="those about the TPU")
     parser.add_argument("--out", help="Markdown file to write the tables to")
     parser.set_defaults(run=_report)
 
 
 def _report(args):
-    from systolic_sim.claims import CLAIMS  # only here: imports all there is
+    from systolic_sim import claims, tpu_claims  # only here: imports all there is
 
+    known = tpu_claims.CLAIMS if args.tpu else claims.CLAIMS
     for name in args.claims:
-        if name not in CLAIMS:
-            raise ConfigError(f"claim must be one of {', '.join(CLAIMS)}, not {name!r}")
+        if name not in known:
+            raise ConfigError(f"claim must be one of {', '.join(known)}, not {name!r}")
     console = rich.console.Console()
     tables = []
-    for name in args.claims or CLAIMS:
+    for name in args.claims or known:
         with rich.progress.Progress(console=console, transient=True) as progress:
-            tables.append(CLAIMS[name](lambda items, label, bar=progress: bar.track(list(items), description=label)))
+            tables.append(known[name](lambda items, label, bar=progress: bar.track(list(items), description=label)))
         console.print(tables[-1].rich())
     if args.out:
-        head = "# Results\n\nMeasured by `make bench`, which writes this page, on the generated Verilog.\n"
+        title, command = ("TPU: results", "make bench-tpu") if args.tpu else ("Results", "make bench")
+        head = f"# {title}\n\nMeasured by `{command}`, which writes this page, on the generated Verilog.\n"
         Path(args.out).write_text("\n".join([head, *(table.markdown() for table in tables)]))
     return 0 if all(table.holds for table in tables) else 1

@@ -109,7 +109,7 @@ void offer(Model &model) {
     if (!top.m_axi_rvalid) {
         bool can = !model.reads.empty() && model.reads.front().time <= model.cycle && !stalls(model, R);
         if (memory.share < 1) {
-            model.saved = model.saved + memory.share < 1 ? model.saved + memory.share : 1;
+            model.saved = model.saved + memory.share < 2 ? model.saved + memory.share : 2;
             can = can && model.saved >= 1;
             model.saved -= can;
         }

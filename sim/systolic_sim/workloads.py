@@ -73,7 +73,7 @@ class Dense:
 class Conv:
     """A convolution at stride 1 of ``size`` x ``size`` pixels.
 
-    Images of a batch lie below each other with the kernel's padding between, so that one product spans several.
+    Images of a batch lie below each other with a border between that serves both, so that one product spans several.
     """
 
     size: int
@@ -91,7 +91,7 @@ class Conv:
 
     def emit(self, program):
         """Add it to a program, in as many pieces as the accumulators ask for."""
-        height = self.size + self.kernel - 1
+        height = self.size + (self.kernel - 1) // 2
         images = min(program.batch, program.engine.unit.arch.accumulator_depth // (self.size * height))
         left = program.batch
         while left:

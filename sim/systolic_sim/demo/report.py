@@ -14,13 +14,15 @@ import rich.table
 
 from systolic import verilog
 from systolic.config import Format, preset
-from systolic_sim.demo import mnist, picture, products
+from systolic.engine import engine
+from systolic_sim.demo import mnist, picture, products, tpu
 from systolic_sim.demo.network import Bf16Network, Int8Network, classify
 from systolic_sim.demo.training import train
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import matmul_program
 from systolic_sim.progress import progress_bar
 from systolic_sim.rtl import MatrixUnitRtl
+from systolic_sim.tpu_rtl import TpuRtl
 
 __all__ = ["run"]
 
@@ -30,6 +32,9 @@ WIDTHS = (mnist.SIDE**2, 128, 64, 10)
 #: Configurations that run the whole network, and the small one of which a waveform is recorded.
 CONFIGS = (preset("int8_16x16"), preset("bf16_8x8"))
 TRACED = preset("int8_8x8")
+
+#: The TPU that runs it alone, and its memory's latency in cycles.
+TPU, LATENCY = engine("tpu_8x8"), 20
 
 #: Most images in one product.
 BATCH = 125
@@ -84,13 +89,15 @@ def run(out, images, *, console=None):
     right = mlp.classify(test.pixels / np.float32(255)) == test.labels
     try:
         outcomes = [_outcome(config, mlp, train_digits.pixels, test.pixels, out) for config in CONFIGS]
+        alone = _alone(mlp, train_digits.pixels, test, out)
         files = _record(mlp, train_digits.pixels, test.pixels, out)
     except products.Mismatch as mismatch:
         console.print(f"[bold red]wrong[/]: {mismatch}", soft_wrap=True)
         return 1
     console.print(_table(outcomes, right, test.labels))
-    console.print(f"Written to {out}: {', '.join(f'{config.name}.v and .json' for config in CONFIGS)};\n{files}",
-                  soft_wrap=True)
+    console.print(alone)
+    names = ", ".join(f"{each.name}.v and .json" for each in (*CONFIGS, TPU))
+    console.print(f"Written to {out}: {names};\n{files}", soft_wrap=True)
     return 0
 
 
@@ -120,6 +127,47 @@ def _part(config, design, network, pixels):
     # The compiled model is in the cache by now; each batch has its own state of it.
     rtl = products.Rtl(MatrixUnitRtl(config, design=design), golden.sums)
     return expected, classify(network, pixels, rtl), rtl.tally
+
+
+def _alone(mlp, calibration, digits, out):
+    """The int8 network on a TPU: a table of what its one program did with all images."""
+    network = Int8Network(mlp, calibration)
+    design = _design(TPU, out)
+    with progress_bar(f"RTL {TPU.name}, the network in one program") as report:
+        rtl = TpuRtl(TPU, design=design)
+        job = tpu.job(TPU, network, digits.pixels)
+        report(1, 2)
+        memory = job.memory.copy()
+        rtl.connect(memory, latency=LATENCY)
+        outcome = rtl.run(0, job.length, max_cycles=100 * job.macs)
+        report(2, 2)
+    logits, counters = job.logits(memory), outcome.counters
+    expected = _logits(network, digits.pixels)
+    if not outcome.halted:
+        raise products.Mismatch(f"{TPU.name} stopped with error {outcome.error_code} at instruction "
+                                f"{outcome.error_index}")
+    if wrong := np.count_nonzero(logits != expected):
+        raise products.Mismatch(f"{TPU.name}: {wrong:,} of {logits.size:,} logits differ from the golden model")
+    cells, cycles = TPU.unit.arch.rows * TPU.unit.arch.cols, counters["cycles"]
+    table = _new_table("The same network alone on a TPU, doorbell to interrupt")
+    table.add_column(TPU.name, justify="right")
+    for name, value in (
+            ("test images", f"{len(logits):,}"), ("instructions", f"{counters['instructions']:,}"),
+            ("accuracy, generated Verilog", _percent((logits.argmax(axis=1) == digits.labels).mean())),
+            ("logits compared", f"{logits.size:,}"), ("wrong logits", f"{wrong:,}"), ("cycles", f"{cycles:,}"),
+            ("utilisation: MACs / (R x C x cycles)", _percent(job.macs / (cells * cycles))),
+            ("weight stall + shift / cycles", _percent((counters["weight_stall"] + counters["weight_shift"]) / cycles)),
+            ("bytes read, written", f"{counters['bytes_read']:,}, {counters['bytes_written']:,}")):
+        table.add_row(name, value)
+    return table
+
+
+def _logits(network, pixels):
+    """int8 [M, N], without any model of hardware but requantisation."""
+    x = network.inputs(pixels)
+    for layer in network.layers:
+        x = layer.outputs(x.astype(np.int32) @ layer.weights.astype(np.int32))
+    return x
 
 
 def _design(config, out):
@@ -165,15 +213,18 @@ def _subtitle(start, images):
 
 
 def _table(outcomes, right, labels):
-    table = rich.table.Table(
-        title=f"MNIST, {'-'.join(map(str, WIDTHS))} network, digits it has not seen",
-        title_style="bold", title_justify="left", box=rich.box.SIMPLE_HEAD)
-    table.add_column("")
+    table = _new_table(f"MNIST, {'-'.join(map(str, WIDTHS))} network, digits it has not seen")
     for outcome in outcomes:
         table.add_column(outcome.config.name, justify="right")
     for name, cell in _LINES:
         table.add_row(name, *(cell(outcome, right, labels) for outcome in outcomes),
                       end_section=name.startswith(("wrong", "useful MACs /", "rows")))
+    return table
+
+
+def _new_table(title):
+    table = rich.table.Table(title=title, title_style="bold", title_justify="left", box=rich.box.SIMPLE_HEAD)
+    table.add_column("")
     return table
 
 

@@ -57,7 +57,7 @@ class Memory:
         self._now += 1
         can = bool(self._reads) and self._reads[0][0] <= self._now
         if self._share is not None:
-            self._saved = min(self._saved + self._share, 1.0)
+            self._saved = min(self._saved + self._share, 2.0)
             can = can and self._saved >= 1.0
             self._saved -= can
         self.beat = (False, self._reads[0][1] == 1) if can else None

