@@ -1,9 +1,10 @@
-"""Runs the cocotb benches: configurations x simulators."""
+"""Runs the cocotb benches: matrix units and whole TPUs x simulators."""
 
 import concurrent.futures
 import contextlib
 import dataclasses
 import fcntl
+import importlib.util
 import json
 import logging
 import os
@@ -19,10 +20,11 @@ import rich.progress
 import rich.table
 
 from systolic.config import Arch, Config, ConfigError, Format, Impl
+from systolic.engine import Engine, engine
 from systolic_sim import toolchain
 from systolic_sim.primitives import models_for
 
-__all__ = ["CONFIGS", "SIMULATORS", "Report", "main", "run_bench"]
+__all__ = ["CONFIGS", "ENGINES", "SIMULATORS", "Report", "main", "run_bench"]
 
 SIMULATORS = {"verilator": toolchain.Verilator, "icarus": cocotb_tools.runner.Icarus}
 
@@ -58,6 +60,15 @@ CONFIGS = {config.name: config for config in [
     _config(1, 2, "bf16", multiplier="ecp5_dsp", product_stages=1),
 ]}
 
+#: Engines that ``make sim`` runs: memory buses of 4, 16 and 64 bytes, long and short bursts, few and many in flight.
+ENGINES = {each.name: each for each in [
+    engine("tpu_4x4"),
+    Engine(name="bench_tpu_3x5", unit=_config(3, 5), lanes=2, buffer_size=4096, bus_bytes=16, burst_beats=5,
+           reads_in_flight=3),
+    Engine(name="bench_tpu_2x3", unit=_config(2, 3), lanes=3, buffer_size=8192, bus_bytes=64, burst_beats=32,
+           reads_in_flight=1),
+]}
+
 # Cells beyond which Icarus would take minutes.
 _ICARUS_CELLS = 40
 
@@ -87,15 +98,17 @@ class Report:
     log: str
 
 
-def run_bench(config, simulator="verilator", *, test=None, seed=1, design=None, cache=None):
-    """Run the tests of the matrix unit on one configuration and one simulator.
+def run_bench(config, simulator="verilator", *, bench=None, test=None, seed=1, design=None, cache=None):
+    """Run the tests of a matrix unit, or of a whole TPU, on one simulator.
 
     Parameters
     ----------
-    config : Config
+    config : Config or Engine
         What to test.
     simulator : str
         ``"verilator"`` or ``"icarus"``.
+    bench : str or None
+        Module of this package that has the tests; ``None`` takes ``"tpu"`` or ``"matrix_unit"``.
     test : str or None
         Name of one test; ``None`` runs all.
     seed : int
@@ -114,6 +127,9 @@ def run_bench(config, simulator="verilator", *, test=None, seed=1, design=None, 
     ToolError
         If the simulation cannot be compiled or run.
     """
+    bench = bench or ("tpu" if isinstance(config, Engine) else "matrix_unit")
+    if bench.startswith("tpu") and importlib.util.find_spec("cocotbext") is None:
+        raise toolchain.ToolError("the benches of a TPU need cocotbext-axi: pip install systolic[dev]")
     if design is None:
         from systolic import verilog  # only here, since Amaranth takes a while to import
         design = verilog.generate(config)
@@ -127,7 +143,7 @@ def run_bench(config, simulator="verilator", *, test=None, seed=1, design=None, 
         (folder / "config.json").write_text(json.dumps(config.describe()))
         results, log = folder / "results.xml", folder / "log.txt"
         with contextlib.suppress(SystemExit):   # how the runner says, under pytest, that a test failed
-            runner.test(test_module="systolic_sim.benches.matrix_unit", hdl_toplevel=design.name, seed=seed,
+            runner.test(test_module=f"systolic_sim.benches.{bench}", hdl_toplevel=design.name, seed=seed,
                         test_filter=_filter(config, test), results_xml=str(results), test_dir=folder, log_file=log,
                         extra_env={"SYSTOLIC_BENCH": str(folder / "config.json")},
                         test_args=[arg.format(seed=seed) for arg in _TEST_ARGS[simulator]])
@@ -143,6 +159,8 @@ def _filter(config, test):
     """Pattern of the tests to run: one, or all for which this configuration is not too small."""
     if test is not None:
         return rf"\.{test}$"
+    if not isinstance(config, Config):
+        return None
     wraps_soon = config.arch.format is Format.INT8 and config.arch.rows >= 16
     return None if wraps_soon else r"^(?!.*\.accumulator_wraps$)"
 
@@ -176,13 +194,15 @@ def _read(results):
     return passed, failed
 
 
-def main(*, configs=None, simulators=None, seed=1):
+def main(*, configs=None, engines=None, simulators=None, seed=1):
     """Run the benches and print a table.
 
     Parameters
     ----------
-    configs, simulators : list of str or None
-        Names from :data:`CONFIGS` and :data:`SIMULATORS`; ``None`` takes all. Icarus gets the small ones.
+    configs, engines : list of str or None
+        Names from :data:`CONFIGS` and :data:`ENGINES`; ``None`` for both takes all.
+    simulators : list of str or None
+        Names from :data:`SIMULATORS`; ``None`` takes all. Icarus gets the small ones.
     seed : int
         For everything random.
 
@@ -199,14 +219,16 @@ def main(*, configs=None, simulators=None, seed=1):
         If a simulation cannot be compiled or run.
     """
     simulators = _choose("simulator", simulators, SIMULATORS)
-    configs = [CONFIGS[name] for name in _choose("config", configs, CONFIGS)]
+    every = configs is None and engines is None
+    chosen = [CONFIGS[name] for name in _choose("config", configs, CONFIGS)] if every or configs else []
+    chosen += [ENGINES[name] for name in _choose("engine", engines, ENGINES)] if every or engines else []
     console = rich.console.Console()
     if "icarus" in simulators and not toolchain.icarus_available():
         console.print("Icarus Verilog is not installed (package iverilog): its half of the benches is SKIPPED.",
                       style="bold yellow")
         simulators.remove("icarus")
-    jobs = [(config, simulator) for simulator in simulators for config in configs
-            if simulator != "icarus" or config.arch.rows * config.arch.cols <= _ICARUS_CELLS]
+    jobs = [(config, simulator) for simulator in simulators for config in chosen
+            if simulator != "icarus" or _cells(config) <= _ICARUS_CELLS]
     reports = _run_all(jobs, seed)
     console.print(_table(reports))
     for report in reports:
@@ -214,6 +236,11 @@ def main(*, configs=None, simulators=None, seed=1):
             console.print(f"{report.config} on {report.simulator}:", style="bold red")
             print(report.log)
     return 1 if any(report.failed for report in reports) or not reports else 0
+
+
+def _cells(config):
+    arch = config.unit.arch if isinstance(config, Engine) else config.arch
+    return arch.rows * arch.cols
 
 
 def _choose(what, names, known):
@@ -236,14 +263,14 @@ def _run_all(jobs, seed):
             bar.advance(task)
             return report
 
-        # The largest first: they are what the others need not wait for.
-        order = sorted(jobs, key=lambda job: -job[0].arch.rows * job[0].arch.cols)
+        # The longest first: they are what the others need not wait for.
+        order = sorted(jobs, key=lambda job: (not isinstance(job[0], Engine), -_cells(job[0])))
         reports = {job: pool.submit(run, job) for job in order}
         return [reports[job].result() for job in jobs]
 
 
 def _table(reports):
-    table = rich.table.Table(title="Matrix unit: cocotb benches")
+    table = rich.table.Table(title="cocotb benches")
     for column in ("configuration", "simulator"):
         table.add_column(column)
     for column in ("tests", "passed", "build s", "run s"):
