@@ -118,6 +118,7 @@ class _Lowering:
         packed = (pack_diagonals if diagonal else pack_tiles)(self.engine, tiles)
         weights, size = self.memory.put(packed), self.height * self.width * self.channels
         target = self.memory.take(size)
+        self.memory.take(-len(self.memory.bytes) % self.memory.alignment)  # whole bus words, to the end
         end = operation("halt")
         stream = operation("read_weights", memory=weights, memory_size=len(packed), tile_count=len(tiles),
                            diagonal=diagonal)

@@ -52,7 +52,7 @@ struct Model {
     unsigned write_response = OKAY;
     struct Data { uint8_t bytes[BUS_BYTES], strobes[16]; bool last; };
     std::deque<Data> early;        // write data whose address has not come
-    double saved = 0;
+    double saved = 2;
     char complaint[200] = "";
     uint64_t held_address[2] = {};
     bool held[2] = {};
@@ -271,7 +271,7 @@ void tpu_reset(Model *model, uint32_t cycles) {
     model->early.clear();
     model->write_beats = 0;
     model->write_response = OKAY;
-    model->saved = 0;
+    model->saved = 2;
     model->held[0] = model->held[1] = model->held_write = false;
     *model->complaint = 0;
 }

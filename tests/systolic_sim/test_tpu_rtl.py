@@ -136,13 +136,16 @@ def test_latency_is_exact(memory_of, latency, words):
     assert outcome.counters["active"] == 1
 
 
-def test_bandwidth(memory_of):
+@pytest.mark.parametrize("cycles_per_word", [4, 1.25, 4 / 3, 1])
+def test_bandwidth(memory_of, cycles_per_word):
+    """Two words at most have been saved up before the first; no fraction of one is lost."""
     tpu, memory = memory_of
+    word = tpu.engine.bus_bytes
     tpu.connect(memory, latency=1)
     fast = tpu.run(0, 200).counters["cycles"]
-    tpu.connect(memory, latency=1, bytes_per_cycle=2)
+    tpu.connect(memory, latency=1, bytes_per_cycle=word / cycles_per_word)
     slow = tpu.run(0, 200).counters["cycles"]
-    assert abs(slow - fast - 3 * 200) <= 4
+    assert -2 * cycles_per_word <= slow - fast - (cycles_per_word - 1) * 200 <= 1
 
 
 @pytest.mark.parametrize("seed", range(4))

@@ -30,7 +30,7 @@ class Memory:
     def __init__(self, latency, bus_bytes, bytes_per_cycle=None):
         self.latency = latency
         self._share = None if bytes_per_cycle is None else bytes_per_cycle / bus_bytes
-        self._saved = 0.0
+        self._saved = 2.0
         self._now = 0
         self._reads = collections.deque()
         self._addresses, self._data, self._responses = collections.deque(), collections.deque(), collections.deque()
