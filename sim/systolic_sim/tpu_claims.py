@@ -4,6 +4,7 @@ Functions as in :mod:`systolic_sim.claims`.
 """
 
 import collections
+import concurrent.futures
 import json
 import subprocess
 import sys
@@ -199,12 +200,20 @@ _CLOCK, _BANDWIDTH = 700e6, 34e9
 _STATES = ("active", "weight_stall", "weight_shift", "non_matrix")
 
 
+def _counters(number):
+    tpu = engine("tpu_v1_engine")
+    return predict(tpu, WORKLOADS[number].program(tpu), latency=100, bytes_per_cycle=_BANDWIDTH / _CLOCK).counters
+
+
 def workloads(track):
     """The networks of the TPU paper on the preset of its size: by the cycle model, not the Verilog."""
-    tpu, rows = engine("tpu_v1_engine"), []
-    cells = tpu.unit.arch.rows * tpu.unit.arch.cols
-    for each in track(WORKLOADS, "the TPU paper's workloads"):
-        counters = predict(tpu, each.program(tpu), latency=100, bytes_per_cycle=_BANDWIDTH / _CLOCK).counters
+    arch, rows = engine("tpu_v1_engine").unit.arch, []
+    cells = arch.rows * arch.cols
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        # The longest first: the last is several times as long as any other.
+        futures = [pool.submit(_counters, number) for number in reversed(range(len(WORKLOADS)))][::-1]
+        done = [future.result() for future in track(futures, "the TPU paper's workloads")]
+    for each, counters in zip(WORKLOADS, done, strict=True):
         cycles = counters["cycles"]
         shares = {state: 100 * counters[state] / cycles for state in _STATES}
         ours = shares | {"useful": 100 * each.macs / (cells * cycles), "tops": 2e-12 * each.macs * _CLOCK / cycles}
