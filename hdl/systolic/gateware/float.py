@@ -110,19 +110,30 @@ def encode_psum(m, psum):
                Mux(psum.pos | psum.neg, infinity, Cat(fraction, exponent, sign)))
 
 
+def _alike(bits):
+    """Whether all ``bits`` are the same."""
+    return (bits[1:] ^ bits[:-1]) == 0
+
+
 class FloatAdder(Shared):
     """Adds a term to a psum, rounding once.
 
-    Seven steps; ``stages`` of them end in a register, the last one always unless ``registered`` is false; with eight
-    stages there is one more between the halves of the alignment::
+    Eight steps, seven shown; ``stages`` of them end in a register, the last one always unless ``registered`` is false::
 
-        term ──▶┌─────────┐  ┌──────┐  ┌───────┐  ┌─────┐  ┌───────┐  ┌───────────┐  ┌───────┐
-                │ compare │─▶│ swap │─▶│ align │─▶│ add │─▶│ count │─▶│ normalise │─▶│ round │─▶ o
-        psum ──▶└─────────┘  └──────┘  └───────┘  └─────┘  └───────┘  └───────────┘  └───────┘
+        term ──▶┌─────────┐  ┌──────┐  ┌───────────┐  ┌─────┐  ┌───────────────┐  ┌────────────────┐  ┌───────┐
+                │ compare │─▶│ swap │─▶│ align far │─▶│ add │─▶│ normalise far │─▶│ normalise near │─▶│ round │─▶ o
+        psum ──▶└─────────┘  └──────┘  │ and near  │  └─────┘  └───────────────┘  └────────────────┘  └───────┘
+                                       └───────────┘
+
+    Far is by 16 and 8 places, near by 4 and 2; the shifts by one place begin the steps that follow, ahead of their
+    carry chains.
 
     The smaller number is shifted right below four guard bits and a sticky bit. Four are enough although a
     product may lack its leading bit: cancelling more than two bits takes a shift of at most two, and then
-    nothing is lost.
+    nothing is lost. It travels as its bits' difference from its sign, so that zeros are shifted in.
+
+    The sum is shifted left while its highest bits are all the same and the exponent stays at 1 or above. Tests are
+    made for either outcome of the test before them: so they take one step instead of one after the other.
 
     Parameters
     ----------
@@ -135,7 +146,7 @@ class FloatAdder(Shared):
     Members
     -------
     term : In(Term)
-        What to add.
+        What to add. Of exponent 257 or more it must be normalised as products are, but for the flags.
     psum : In(Psum)
         What to add to.
     o : Out(Psum)
@@ -144,12 +155,12 @@ class FloatAdder(Shared):
 
     # The steps that end in a register, by number of stages.
     CUTS = {
-        3: ("align", "count", "round"),
-        4: ("swap", "add", "normalise", "round"),
-        5: ("swap", "add", "count", "normalise", "round"),
-        6: ("swap", "align", "add", "count", "normalise", "round"),
-        7: ("compare", "swap", "align", "add", "count", "normalise", "round"),
-        8: ("compare", "swap", "coarse", "align", "add", "count", "normalise", "round"),
+        3: ("align_near", "normalise_far", "round"),
+        4: ("swap", "add", "normalise_near", "round"),
+        5: ("swap", "add", "normalise_far", "normalise_near", "round"),
+        6: ("swap", "align_near", "add", "normalise_far", "normalise_near", "round"),
+        7: ("compare", "swap", "align_near", "add", "normalise_far", "normalise_near", "round"),
+        8: ("compare", "swap", "align_far", "align_near", "add", "normalise_far", "normalise_near", "round"),
     }
     GUARD = 4
 
@@ -163,81 +174,144 @@ class FloatAdder(Shared):
         m = Module()
         cuts = set(self.CUTS[self.stages]) - (set() if self.registered else {"round"})
 
-        def step(name, **values):
-            """The values as signals called after the step, behind a register if the step ends in one."""
+        def step(name, values, *kept):
+            """The values, and those kept from the step before, as signals behind a register if the step ends in one."""
+            values = values | {key: getattr(s, key) for key in kept}
             signals = {key: Signal.like(value, name=f"{name}_{key}", reset_less=True)
                        for key, value in values.items()}
             domain = m.d.sync if name in cuts else m.d.comb
             domain += [signals[key].eq(value) for key, value in values.items()]
             return types.SimpleNamespace(**signals)
 
-        s = step("compare", difference=self.term.exponent - self.psum.exponent,
-                 term=self.term.mantissa, term_exponent=self.term.exponent[:9],
-                 psum=self.psum.mantissa, psum_exponent=self.psum.exponent,
-                 pos=self.term.pos | self.psum.pos, neg=self.term.neg | self.psum.neg)
-
-        # The complement of a negative difference is one less than the distance: then the term enters a place lower.
-        psum_wins = s.difference[-1]
-        distance = s.difference[:11] ^ psum_wins.replicate(11)
-        s = step("swap", large=Mux(psum_wins, s.psum, s.term),
-                 small=Mux(psum_wins, s.term, s.psum.shift_left(1)),
-                 exponent=Mux(psum_wins, s.psum_exponent, s.term_exponent),
-                 shift=distance[:5] | distance[5:].any().replicate(5), pos=s.pos, neg=s.neg)
-
-        value, sticky = self._shift_right(m, s.small.shift_left(self.GUARD - 1), Const(0, 1), s.shift, (4, 3))
-        s = step("coarse", large=s.large, small=value, sticky=sticky, shift=s.shift[:3], exponent=s.exponent,
-                 pos=s.pos, neg=s.neg)
-        value, sticky = self._shift_right(m, s.small, s.sticky, s.shift, (2, 1, 0))
-        s = step("align", large=s.large, small=value, sticky=sticky, exponent=s.exponent, pos=s.pos, neg=s.neg)
-
-        total = s.large.shift_left(self.GUARD) + s.small
-        s = step("add", sum=Cat(s.sticky, total).as_signed(), limit=self._limit(s.exponent),
-                 exponent=s.exponent, pos=s.pos, neg=s.neg)
-
-        # The highest bit that differs from the one above it, or where the exponent would fall below 1.
-        limits = Cat(s.limit[8 + (29 - place) // 8] & s.limit[(29 - place) % 8] for place in range(30))
-        leading = (s.sum[:-1] ^ s.sum[1:]) | limits
-        s = step("count", sum=s.sum, shift=_leading_zeros(Cat(Const(3, 2), leading)), zero=s.sum == 0,
-                 exponent=s.exponent, pos=s.pos, neg=s.neg)
-
-        # With no redundant sign bit the sum is one place above a psum's mantissa, hence the one.
-        exponent = Mux(s.zero, 1, s.exponent + 1 - s.shift)[:9]
-        s = step("normalise", sum=(s.sum << s.shift)[:len(s.sum)].as_signed(), exponent=exponent, pos=s.pos, neg=s.neg)
-
-        s = step("round", **self._round(s))
+        s = None
+        s = step("compare", self._compare())
+        s = step("swap", self._swap(s))
+        s = step("align_far", self._align(m, s, (4, 3)), "large", "sign", "exponent", "pos", "neg")
+        s = step("align_near", self._align(m, s, (2, 1)), "large", "sign", "exponent", "pos", "neg")
+        s = step("add", self._add(m, s), "exponent", "pos", "neg")
+        s = step("normalise_far", self._normalise_far(m, s), "exponent", "pos", "neg")
+        s = step("normalise_near", self._normalise_near(m, s), "exponent")
+        s = step("round", self._round(s))
         m.d.comb += [self.o.mantissa.eq(s.mantissa), self.o.exponent.eq(s.exponent),
                      self.o.pos.eq(s.pos), self.o.neg.eq(s.neg)]
         return m
 
-    def _shift_right(self, m, value, sticky, shift, bits):
-        """``value`` shifted right by those ``bits`` of ``shift``, and whether it or ``sticky`` lost a set bit."""
-        for bit in bits:
-            lost = value[:min(1 << bit, len(value))].any()
-            shifted = Signal.like(value, name=f"align_{1 << bit}")
-            sticky_next = Signal(name=f"align_{1 << bit}_sticky")
-            m.d.comb += [shifted.eq(Mux(shift[bit], value.shift_right(1 << bit), value)),
-                         sticky_next.eq(sticky | (shift[bit] & lost))]
-            value, sticky = shifted, sticky_next
-        return value, sticky
+    def _compare(self):
+        """Which exponent is larger, and whether the term is beyond what any psum could bring back."""
+        term, psum = self.term, self.psum
+        return {
+            "difference": term.exponent - psum.exponent,
+            "term": term.mantissa, "term_exponent": term.exponent[:9],
+            "psum": psum.mantissa, "psum_exponent": psum.exponent,
+            "huge": ~term.exponent[-1] & term.exponent[8] & term.exponent[:8].any(),
+            "pos": term.pos | psum.pos, "neg": term.neg | psum.neg,
+        }
 
-    def _limit(self, exponent):
-        """Where the normalising shift has to stop, an exponent below 32: its lower three bits and the rest, decoded."""
-        return Cat(*((exponent[:3] == value) for value in range(8)), *((exponent[3:] == value) for value in range(4)))
+    def _swap(self, s):
+        """The numbers by exponent, and the distance between them.
+
+        The complement of a negative difference is one less than the distance: then the term enters a place lower.
+        """
+        psum_wins = s.difference[-1]
+        distance = (s.difference ^ psum_wins.replicate(len(s.difference)))[:-1]
+        sign = Mux(psum_wins, s.term[-1], s.psum[-1])
+        overflow = s.huge & ~s.pos & ~s.neg
+        return {
+            "large": Mux(psum_wins, s.psum, s.term),
+            "small": Cat(sign.replicate(self.GUARD - 1),
+                         Mux(psum_wins, s.term, s.psum.shift_left(1))[:25] ^ sign.replicate(25)),
+            "sign": sign, "lost": Const(0, 0),
+            "shift": distance[:5] | distance[5:].any().replicate(5),
+            "exponent": Mux(psum_wins, s.psum_exponent, s.term_exponent),
+            "pos": s.pos | (overflow & ~s.term[-1]), "neg": s.neg | (overflow & s.term[-1]),
+        }
+
+    def _align(self, m, s, bits):
+        """The smaller number shifted right by these bits of the distance; of each, whether it lost a set bit."""
+        small, lost = s.small, s.lost
+        for bit in bits:
+            places, by = 1 << bit, s.shift[bit]
+            lost = Cat(lost, by & (small[:places] ^ s.sign.replicate(places)).any())
+            shifted = Signal.like(small, name=f"align_{places}")
+            m.d.comb += shifted.eq(Mux(by, small >> places, small))
+            small = shifted
+        return {"small": small, "lost": lost, "shift": s.shift[:bits[-1]]}
+
+    def _add(self, m, s):
+        """The sum above a sticky bit, and what its exponent allows."""
+        last = self._align(m, s, (0,))
+        small = Cat(last["small"] ^ s.sign.replicate(len(s.small)), s.sign).as_signed()
+        total = s.large.shift_left(self.GUARD) + small
+        e = s.exponent
+        return {
+            "sum": Cat(last["lost"].any(), total),
+            "from_16": e[4:].any(), "from_32": e[5:].any(),
+            # 253 to 256: whether the sum overflows depends on its shift and on rounding.
+            "edge": e[8] | (e[2:8].all() & e[:2].any()),
+        }
+
+    def _normalise_far(self, m, s):
+        """By 16 and 8 places. ``free``: no shift left to do could take the exponent below 1."""
+        v, e = s.sum, s.exponent
+        by_8, by_16, head = Signal(name="by_8"), Signal(name="by_16"), Signal(name="head_alike")
+        m.d.comb += [
+            head.eq(_alike(v[22:31])),
+            by_16.eq(head & _alike(v[14:23]) & s.from_16),
+            by_8.eq(Mux(by_16, _alike(v[6:15]) & (s.from_32 | e[3]), head & (s.from_16 | e[3]))),
+        ]
+        return {
+            "sum": Mux(by_8, Mux(by_16, v << 24, v << 8), Mux(by_16, v << 16, v))[:31],
+            "shift": Cat(by_8, by_16),
+            "free": Mux(by_16, s.from_32, s.from_16) | (e[3] & ~by_8),
+            "edge": s.edge & ~by_8 & ~by_16,
+        }
+
+    def _normalise_near(self, m, s):
+        """By 4 and 2 places, and whether by one more."""
+        v, e, free = s.sum, s.exponent, s.free
+        by_4, by_2, by_1 = Signal(name="by_4"), Signal(name="by_2"), Signal(name="by_1")
+        m.d.comb += [
+            by_4.eq(_alike(v[26:31]) & (free | e[2])),
+            by_2.eq(Mux(by_4, _alike(v[24:27]) & (free | e[1]), _alike(v[28:31]) & (free | e[1] | e[2]))),
+            by_1.eq(Mux(by_2,
+                        Mux(by_4, _alike(v[23:25]) & (free | e[0]), _alike(v[27:29]) & (free | e[0] | e[2])),
+                        Mux(by_4, _alike(v[25:27]) & (free | e[:2].any()), _alike(v[29:31]) & (free | e[:3].any())))),
+        ]
+        # k places, 0 to 3 for exponents of 253 to 256, would leave an exponent of 254.
+        k = (e[:2] - 1)[:2]
+        edge = s.edge & ~by_4 & ~s.pos & ~s.neg
+        some, more = edge & (k[1] == by_2), edge & ((k[1] & ~by_2) | ((k[1] == by_2) & k[0]))
+        return {
+            "sum": Mux(by_2, Mux(by_4, v << 6, v << 2), Mux(by_4, v << 4, v))[:31],
+            "shift": Cat(by_1, by_2, by_4, s.shift),
+            "pos": Cat(some & ~v[-1], s.pos | (more & ~v[-1])),
+            "neg": Cat(some & v[-1], s.neg | (more & v[-1])),
+        }
 
     def _round(self, s):
         """Mantissa, exponent and flags of the normalised sum, rounded to nearest even.
 
-        Rounding carries out of the mantissa only from all ones, into a power of two: one bit to set.
+        One carry chain has all of it: a carry out of a positive number's fraction leaves its leading one as it is and
+        counts the exponent up. Not normalised are zero and subnormals, of exponent 1.
         """
-        sign, mantissa, half, rest = s.sum[30], s.sum[6:30], s.sum[5], s.sum[:5].any()
-        increment = half & (rest | mantissa[0])
-        rounded = (mantissa + increment)[:24]
-        carry = ~sign & mantissa.all() & increment
-        lowest = sign & ~mantissa.any() & ~increment
-        overflow = ((s.exponent >= 255) | ((s.exponent == 254) & (carry | lowest))) & ~s.pos & ~s.neg
+        v, by_1 = s.sum, s.shift[0]
+        fraction, top, sign = Mux(by_1, v[5:28], v[6:29]), Mux(by_1, v[28], v[29]), v[30]
+        half, rest = Mux(by_1, v[4], v[5]), (v[:4].any(), v[4] & ~by_1)
+        # 1 - shift: with no redundant sign bit the sum is one place above a psum's mantissa.
+        less = Cat(~by_1, (s.shift[k] ^ s.shift[1:k].any() for k in range(1, 5)), s.shift[1:].any().replicate(4))
+        # Three bits make the carry half & (rest | odd).
+        total = (Cat(Const(3, 2), half, fraction, top, s.exponent)
+                 + Cat(*rest, Mux(by_1, v[4] & v[5], v[5] & v[6]), Const(0, 24), less))[3:]
+        carried, exponent = total[23], total[24:32]
+
+        lowest = ~fraction.any() & ~top & ~(half & Cat(rest).any())
         return {
-            "mantissa": Cat(rounded[:23], rounded[23] | carry, sign & ~(mantissa.all() & increment)).as_signed(),
-            "exponent": (s.exponent + carry)[:8],
-            "pos": s.pos | (overflow & ~sign),
-            "neg": s.neg | (overflow & sign),
+            "mantissa": Cat(total[:23], Mux(sign, carried, top | carried), sign & ~(top & ~carried)),
+            "exponent": Mux(sign ^ top, exponent, 1),
+            "pos": self._overflows(s.pos, by_1, exponent[0]),
+            "neg": self._overflows(s.neg, by_1, lowest),
         }
+
+    def _overflows(self, flag, by_1, full):
+        """A flag, from its code at the end of normalisation; ``full``: the mantissa is too large for exponent 254."""
+        return Mux(flag[0], Mux(flag[1], ~by_1 | full, ~by_1 & full), flag[1])

@@ -73,7 +73,8 @@ class Bf16Product(Shared):
         inf = Signal()
         sign = Signal()
         m.d.comb += [
-            nan.eq(a.nan | active.nan | (a.inf & ~active.mantissa.any()) | (active.inf & ~a.mantissa.any())),
+            # Normalised: what is not zero has one of the two highest bits.
+            nan.eq(a.nan | active.nan | (a.inf & ~active.mantissa[7:].any()) | (active.inf & ~a.mantissa[7:].any())),
             inf.eq(a.inf | active.inf),
             sign.eq(a.mantissa[-1] ^ active.mantissa[-1]),
             scale.exponent.eq(a.exponent + active.exponent + 128),

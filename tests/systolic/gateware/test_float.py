@@ -91,6 +91,29 @@ def test_adder_on_many_random_sums(simulate, recoded):
     check_fma(simulate, recoded, FloatAdder(stages=3), random_triples(random.Random(1), 1000))
 
 
+def beside_products(rng, exponents, count):
+    """Psums from minus the product to far from it, for products of exponents (of a and w together) in that range."""
+    triples = []
+    for _ in range(count):
+        a = rng.randint(max(1, exponents[0] - 254), min(254, exponents[1] - 1))
+        w = rng.randint(max(1, exponents[0] - a), min(254, exponents[1] - a))
+        a, w = (exponent << 7 | rng.choice([0, 1, 127, rng.getrandbits(7)]) for exponent in (a, w))
+        product, = products([a], [w])
+        psums = [(product ^ 1 << 31) + rng.randint(-3, 3) & 0xFFFFFFFF,
+                 product ^ 1 << 31 ^ rng.getrandbits(rng.randint(1, 23)),
+                 rng.getrandbits(1) << 31 | 0x7F7FFFFF,
+                 rng.getrandbits(1) << 31 | min(254, max(0, (product >> 23) + rng.randint(-30, 2))) << 23
+                 | rng.choice([0, 1, 0x7FFFFF, rng.getrandbits(23)])]
+        triples += [(a | rng.getrandbits(1) << 15, w, psum) for psum in psums] + [(a, w, psums[0])]
+    return triples
+
+
+@pytest.mark.parametrize("exponents", [(374, 390), (128, 170)])
+def test_adder_at_the_ends_of_the_exponent(simulate, recoded, exponents):
+    """Where the sum may round to infinity or come back from it, and where the normalising shift is cut short."""
+    check_fma(simulate, recoded, FloatAdder(stages=4), beside_products(random.Random(6), exponents, 300))
+
+
 def test_adder_on_two_psums(simulate, recoded):
     """As the accumulators use it: any fp32 number plus any other."""
     rng = random.Random(2)
