@@ -1,6 +1,6 @@
 """The row reader: walks the unified buffer for matrix_multiply and feeds the matrix unit."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Out
 
@@ -18,7 +18,7 @@ class _Step(data.StructLayout):
     """A row to read.
 
     ``padded``: no read. ``outside``: an address outside the region. ``beyond``: an entry that does not exist.
-    ``macs``: its useful multiply-accumulates. ``final``: the instruction's last.
+    ``k_less``, ``n_less``: useful rows and columns of the array, less one. ``final``: the instruction's last.
     """
 
     def __init__(self, engine):
@@ -26,7 +26,7 @@ class _Step(data.StructLayout):
         super().__init__({
             "address": engine.address_width, "padded": 1, "outside": 1, "beyond": 1, "final": 1,
             "entry": arch.address_width, "accumulate": 1, "switch": 1, "last": 1,
-            "macs": range(arch.rows * arch.cols + 1), "padding": 8, "index": 16,
+            "k_less": range(arch.rows), "n_less": range(arch.cols), "padding": 8, "index": 16,
         })
 
 
@@ -45,9 +45,10 @@ class RowReader(Shared):
     read : Out(BufferRead)
     rows : Out(stream of RowCommand)
         To the matrix unit.
-    switched, finishing, macs : Out
-        Of the row that is being read, for one cycle: it takes the next tile, it finishes a sum, its useful
-        multiply-accumulates.
+    switched, finishing : Out(1)
+        Of the row that is being read, for one cycle: it takes the next tile, it finishes a sum.
+    macs : Out
+        Useful multiply-accumulates of the row before that.
     empty : Out(1)
         No row is under way to the matrix unit.
 
@@ -80,10 +81,11 @@ class RowReader(Shared):
             advance.eq(go & (step.padded | self.read.request.ready)),
         ]
         walking = self._walk(m, step, valid, advance)
+        k, n = Signal(range(self.engine.unit.arch.rows + 1)), Signal(range(self.engine.unit.arch.cols + 1))
         returned = self._return(m, step, advance, room)
         m.d.sync += [
             self.switched.eq(advance & step.switch), self.finishing.eq(advance & step.last),
-            self.macs.eq(Mux(advance & ~step.padded, step.macs, 0)),
+            k.eq(Mux(advance & ~step.padded, step.k_less + 1, 0)), n.eq(step.n_less + 1), self.macs.eq(k * n),
             self.moving.eq(advance | returned | (self.rows.valid & self.rows.ready)),
             self.error.valid.eq(valid & bad), self.error.index.eq(step.index),
             self.error.code.eq(Mux(step.beyond, 6, 5)),
@@ -101,10 +103,11 @@ class RowReader(Shared):
 
         left = {loop: Signal(16, name=f"left_{loop}") for loop in _LOOPS}
         done = {loop: Signal(name=f"done_{loop}") for loop in _LOOPS}
+        once = {loop: Signal(name=f"once_{loop}") for loop in _LOOPS}
         at = {loop: Signal(engine.address_width, name=f"at_{loop}") for loop in _LOOPS}
         last_level = Signal()
-        m.d.comb += [done[loop].eq(left[loop] == 0) for loop in _LOOPS] + [
-            last_level.eq(Cat(done.values()).all())]
+        highest = Signal(signed(engine.address_width + 1))
+        m.d.comb += last_level.eq(Cat(done.values()).all())
         first_tile, first_of_sum, first_row = Signal(), Signal(), Signal()
         entry = Signal(17)
         pixel = {axis: Signal(16, name=f"pixel_{axis}") for axis in "xy"}
@@ -113,8 +116,12 @@ class RowReader(Shared):
         with m.If(self.command.valid & ~walking):
             m.d.sync += [command.eq(self.command.payload), walking.eq(1), first_tile.eq(1), first_of_sum.eq(1),
                          first_row.eq(1), entry.eq(new.accumulator)]
-            m.d.sync += [left[loop].eq(new[f"{loop}_count"] - 1) for loop in _LOOPS]
-            m.d.sync += [at[loop].eq(new.start) for loop in _LOOPS]
+            # The sequencer has seen to it that the region is inside the buffer.
+            m.d.sync += highest.eq((new.base + new.size)[:engine.address_width] - arch.rows)
+            for loop in _LOOPS:
+                single = new[f"{loop}_count"] == 1
+                m.d.sync += [left[loop].eq(new[f"{loop}_count"] - 1), at[loop].eq(new.start),
+                             done[loop].eq(single), once[loop].eq(single)]
             for axis in "xy":
                 m.d.sync += [pixel[axis].eq(new[f"first_{axis}"]), tile_pixel[axis].eq(new[f"first_{axis}"])]
 
@@ -125,25 +132,25 @@ class RowReader(Shared):
                 with m.If(inner_done & ~done[loop]):
                     onward = at[loop] + op[f"{loop}_stride"]
                     m.d.sync += [at[inner].eq(onward) for inner in _LOOPS[:level + 1]]
-                    m.d.sync += [left[loop].eq(left[loop] - 1)]
-                    m.d.sync += [left[inner].eq(op[f"{inner}_count"] - 1) for inner in _LOOPS[:level]]
+                    m.d.sync += [left[loop].eq(left[loop] - 1), done[loop].eq(left[loop] == 1)]
+                    for inner in _LOOPS[:level]:
+                        m.d.sync += [left[inner].eq(op[f"{inner}_count"] - 1), done[inner].eq(once[inner])]
                     self._move_pixel(m, loop, op, pixel, tile_pixel)
                     if loop not in "xy":
                         m.d.sync += [first_row.eq(1), first_tile.eq(0), entry.eq(op.accumulator),
                                      first_of_sum.eq(loop == "n")]
                 inner_done &= done[loop]
 
-        # The sequencer has seen to it that the region is inside the buffer.
-        base, size = op.base[:engine.address_width], op.size[:engine.address_width]
-        outside = (at["x"] < base) | (at["x"] + arch.rows > base + size)
+        outside = (at["x"] < op.base[:engine.address_width]) | (at["x"] > highest)
         padded = [(size != 0) & (pixel[axis] >= size) for axis, size in (("x", op.width), ("y", op.height))]
         switch = first_row & (fresh | ~(op.reuse & first_tile))
-        useful = (Mux(done["c"], op.k_last_less, op.k_less) + 1) * (Mux(done["n"], op.n_last_less, op.n_less) + 1)
         with m.If(free):
             m.d.sync += [
                 step.address.eq(at["x"]), step.padded.eq(padded[0] | padded[1]), step.outside.eq(outside),
                 step.beyond.eq(entry >= arch.accumulator_depth), step.final.eq(last_level),
-                step.entry.eq(entry), step.switch.eq(switch), fresh.eq(0), step.macs.eq(useful),
+                step.entry.eq(entry), step.switch.eq(switch), fresh.eq(0),
+                step.k_less.eq(Mux(done["c"], op.k_last_less, op.k_less)),
+                step.n_less.eq(Mux(done["n"], op.n_last_less, op.n_less)),
                 step.accumulate.eq(~first_of_sum | op.accumulate),
                 step.last.eq(op.finish & done["c"] & done["kx"] & done["ky"]),
                 step.padding.eq(op.padding), step.index.eq(command.index),
