@@ -1,9 +1,10 @@
 """The subcommand ``systolic fpga``."""
 
 import argparse
-import pathlib
+import dataclasses
 
 from systolic.cli import add_config_arguments, config_from
+from systolic.config import Arch, Impl, UserError
 
 __all__ = ["add"]
 
@@ -14,16 +15,24 @@ def add(subparsers):
 
     parser = subparsers.add_parser(
         "fpga", help="synthesise, place, route and time on an FPGA",
-        description="Place and route a design over several seeds with open tools, out of context, and report what it "
-        "takes and how fast it is. Finished seeds are kept: an interrupted run goes on where it was.")
-    parser.add_argument("--device", default="ecp5-85f", choices=DEVICES, metavar="DEVICE",
-                        help=f"one of {', '.join(DEVICES)} (%(default)s)")
-    parser.add_argument("--part", default="matrix_unit", choices=("array", "matrix_unit"),
-                        help="the grid of cells alone, or the whole matrix unit (%(default)s)")
+        description="Place and route over several seeds with open tools, and report what it takes and how fast it is: "
+        "a design out of context on a device, or the self-test of a board, with its bitstream. Finished seeds are "
+        "kept: an interrupted run goes on where it was.")
+    where = parser.add_mutually_exclusive_group()
+    where.add_argument("--device", choices=DEVICES, metavar="DEVICE",
+                       help=f"one of {', '.join(DEVICES)} (ecp5-85f)")
+    where.add_argument("--board", metavar="BOARD", help="build the self-test of a board, with the matrix unit of its "
+                       "own, or of its own and that --format, or the one described")
+    where.add_argument("--list-boards", action="store_true", help="list the boards and what fits on them")
+    parser.add_argument("--part", choices=("array", "matrix_unit"),
+                        help="the grid of cells alone, or the whole matrix unit (matrix_unit)")
+    parser.add_argument("--simulate", action="store_true", help="of a board: run the self-test in simulation, at the "
+                        "pins, in place of building it")
+    parser.add_argument("--fault", action="store_true", help="of a board: flip one bit of one weight, which the "
+                        "self-test must notice")
     parser.add_argument("--seeds", type=_positive, default=5, metavar="N", help="placements to make (%(default)s)")
     parser.add_argument("--jobs", type=_positive, default=2, metavar="N", help="placements at a time (%(default)s)")
-    parser.add_argument("--freq", type=float, default=250.0, metavar="MHZ",
-                        help="frequency to aim at (%(default)g)")
+    parser.add_argument("--freq", type=float, metavar="MHZ", help="frequency to aim at (250; of a board, its clock)")
     parser.add_argument("--timeout", type=_positive, metavar="S", help="give a placement up after so many seconds")
     parser.add_argument("--out", default="build/fpga", help="folder to write to (%(default)s)")
     add_config_arguments(parser)
@@ -37,22 +46,79 @@ def _positive(text):
 
 
 def _run(args):
+    if args.list_boards:
+        return _list_boards()
+    if args.board is not None:
+        return _run_board(args)
+    if args.simulate or args.fault:
+        raise UserError("--simulate and --fault go with --board")
+    return _run_device(args)
+
+
+def _run_device(args):
     from . import flow, report  # only here: Amaranth takes a while to import
     from .devices import device
     from .parts import PARTS
 
-    target = device(args.device)
-    part = PARTS[args.part](config_from(args))
-    folder = pathlib.Path(args.out, f"{part.name}-{target.name}")
-    build = flow.build(part, target, freq=args.freq, seeds=args.seeds, jobs=args.jobs, timeout=args.timeout)
-    figures = report.write(build, folder)
+    target = device(args.device or "ecp5-85f")
+    part = PARTS[args.part or "matrix_unit"](config_from(args))
+    build = flow.build(part, target, freq=args.freq or 250.0, seeds=args.seeds, jobs=args.jobs, timeout=args.timeout)
+    folder = f"{args.out}/{part.name}-{target.name}"
+    _tell(report.write(build, folder), folder)
+    return 0
+
+
+def _run_board(args):
+    from . import flow, report, simulate
+
+    if args.part or args.freq:
+        raise UserError("--part and --freq go with --device, not with --board")
+    target, folder = _board(args)
+    if args.simulate:
+        outcome = simulate.simulate(target, fault=args.fault)
+        print(outcome.transcript)
+        return 0 if outcome.verdict == "PASS" else 1
+    build = flow.build(target.part(fault=args.fault), target.device, freq=target.clock.mhz, seeds=args.seeds,
+                       jobs=args.jobs, constraints=target.constraints, timeout=args.timeout)
+    _tell(report.write(build, folder, clock=target.clock.mhz), folder)
+    print(target.program.format(bitstream=f"{folder}/{target.name}.{target.device.family.bitstream}"))
+    return 0
+
+
+def _board(args):
+    """The board with its own matrix unit or what the options describe, and the folder for its bitstream."""
+    from .board import board
+    from .page import folder_name
+
+    given = {field.name for kind in (Arch, Impl) for field in dataclasses.fields(kind)
+             if getattr(args, field.name) is not None}
+    if args.config is None and given <= {"format"}:
+        target = board(args.board, args.format)
+        name = folder_name(target)
+    else:
+        target = dataclasses.replace(board(args.board), config=config_from(args))
+        name = f"{target.name}-{target.config.name}"
+    return target, f"{args.out}/{name}" + ("-fault" if args.fault else "")
+
+
+def _tell(figures, folder):
     fmax = figures["fmax_mhz"]
-    print(f"{part.name} on {target.name}: " + ", ".join(
+    print(f"{figures['part']} on {figures['device']}: " + ", ".join(
         f"{count['used']} {resource}" for resource, count in figures["resources"].items()))
-    print(f"{fmax['min']} / {fmax['median']} / {fmax['max']} MHz (min / median / max), {figures['gops']} GOPS")
+    clock = f" on a clock of {figures['clock_mhz']:g} MHz" if figures["clock_mhz"] else ""
+    print(f"{fmax['min']} / {fmax['median']} / {fmax['max']} MHz (min / median / max), {figures['gops']} GOPS{clock}")
     if figures["note"]:
         print(figures["note"])
     if path := figures["critical_path"]:
         print(f"critical: {path['start']} to {path['end']}, {path['delay']} ns, {path['routing']} of them routing")
-    print(folder / "report.md")
+    print(f"{folder}/report.md")
+
+
+def _list_boards():
+    from .board import names, units
+
+    for target in [unit for name in names() for unit in units(name)]:
+        arch = target.config.arch
+        print(f"{target.name:18} {target.title}: {target.device.title}; {arch.format.value} {arch.rows}x{arch.cols}, "
+              f"{target.clock.mhz:g} MHz")
     return 0

@@ -116,6 +116,6 @@ def build(part, device, *, freq, seeds=5, jobs=2, constraints=None, options="", 
     if all(placement.error for placement in placements):
         raise ToolError(placements[0].error)
     if constraints is not None:
-        guards.check_clocks(max(placements, key=lambda placement: placement.fmax).report)
+        guards.check_clocks(max(placements, key=lambda placement: placement.fmax).report, freq)
     return Build(part=part, device=device, freq=freq, synthesis=synthesis, placements=tuple(placements),
                  versions=versions)

@@ -64,14 +64,24 @@ def check_fit(cells, device):
             raise GuardError(f"{device.name} has {device.resources[resource]} {resource}, the design needs {needed}")
 
 
-def check_clocks(report):
-    """Compare each clock of a nextpnr report with its constraint.
+def check_clocks(report, freq):
+    """Compare each clock of a nextpnr report with its constraint, and the constraints with the board's clock.
+
+    Parameters
+    ----------
+    report : dict
+        nextpnr's own.
+    freq : float
+        Frequency in MHz that the fastest clock has on the board.
 
     Raises
     ------
     GuardError
         With the clock, what it reaches and what is asked.
     """
+    asked = max((clock["constraint"] for clock in report["fmax"].values()), default=0.0)
+    if asked < 0.999 * freq:
+        raise GuardError(f"the board's clock is {freq:.1f} MHz, but the placer was asked for {asked:.1f} MHz")
     for name, clock in report["fmax"].items():
         if clock["achieved"] < clock["constraint"]:
             raise GuardError(f"clock {name} reaches {clock['achieved']:.1f} MHz, the board's is "

@@ -7,6 +7,7 @@ import math
 from amaranth.hdl import Fragment
 
 from systolic import verilog
+from systolic.config import Format
 from systolic.gateware.grid import Grid
 from systolic.gateware.multiplier import MULTIPLIERS
 from systolic.gateware.shared import Library
@@ -30,6 +31,8 @@ class Part:
         Multiply-accumulates a cycle.
     cells : dict of str to int
         Cells of a type that its mapping plans: a netlist with another number of them is wrong.
+    multipliers : tuple of (int, int)
+        Rows and columns of the multipliers that :mod:`.floorplan` may place, if any.
     clock : str
         Its clock port.
     """
@@ -39,6 +42,7 @@ class Part:
     sources: dict
     macs: int = 0
     cells: dict = dataclasses.field(default_factory=dict)
+    multipliers: tuple = (0, 0)
     clock: str = "clk"
 
 
@@ -48,20 +52,21 @@ def array(config):
     grid = Grid(config, config.row_mappings)
     Fragment.get(grid, library)
     return Part(name=f"{config.name}_array", top=library.prefix + grid.module_name, cells=_planned_cells(config),
-                sources={"design.il": "\n".join(library.modules.values())}, macs=config.arch.rows * config.arch.cols)
+                sources={"design.il": "\n".join(library.modules.values())}, macs=config.arch.rows * config.arch.cols,
+                multipliers=_multipliers(config))
 
 
 def matrix_unit(config):
     """The generated Verilog, whole: with skew, weight FIFO, accumulators and result FIFO."""
     design = verilog.generate(config)
     return Part(name=f"{config.name}_matrix_unit", top=design.name, macs=config.arch.rows * config.arch.cols,
-                sources={"design.v": design.verilog}, cells=_planned_cells(config))
+                sources={"design.v": design.verilog}, cells=_planned_cells(config), multipliers=_multipliers(config))
 
 
 PARTS = {"array": array, "matrix_unit": matrix_unit}
 
 # Block that a multiplier mapping takes; "generic" leaves it to synthesis.
-_BLOCKS = {"ecp5_dsp": "MULT18X18D", "ecp5_lut": None, "ice40_dsp": "SB_MAC16"}
+_BLOCKS = {"ecp5_dsp": "MULT18X18D", "ecp5_lut": None, "ice40_dsp": "SB_MAC16", "gowin_dsp": "MULT9X9"}
 
 
 def _planned_cells(config):
@@ -73,3 +78,11 @@ def _planned_cells(config):
         if block := _BLOCKS[mapping]:
             count[block] += math.ceil(config.arch.cols / MULTIPLIERS[mapping].lanes)
     return dict(count)
+
+
+def _multipliers(config):
+    """Rows and columns to place: of small cells, and where two by two of them share their switches."""
+    impl = config.impl
+    if impl.multiplier != "ecp5_dsp" or config.arch.format is not Format.INT8 or impl.psum_stages != impl.hop_stages:
+        return 0, 0
+    return config.arch.rows - impl.lut_rows, config.arch.cols

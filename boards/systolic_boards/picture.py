@@ -65,15 +65,28 @@ def floor_plan(floor):
     size, legend = 6, 16 * (len(groups) + 1)
     right, bottom = (max(tile[axis] for tile in tiles) + 1 for axis in (0, 1))
     items = [f'<rect width="{size * right}" height="{size * bottom}" fill="{_OTHER}" opacity="0.2"/>']
-    for (x, y), content in sorted(tiles.items()):
-        colour = colours.get(content.most_common(1)[0][0], _OTHER)
-        edge = ' stroke="#000" stroke-width="0.8"' if (x, y) in blocks else ""
-        items.append(f'<rect x="{size * x}" y="{size * y}" width="{size}" height="{size}" fill="{colour}"{edge}/>')
+    styles = {(y, x): (colours.get(content.most_common(1)[0][0], _OTHER), (x, y) in blocks)
+              for (x, y), content in tiles.items()}
+    for y, start, end, (colour, block) in _runs(styles):
+        edge = ' stroke="#000" stroke-width="0.8"' if block else ""
+        items.append(f'<rect x="{size * start}" y="{size * y}" width="{size * (end - start)}" height="{size}" '
+                     f'fill="{colour}"{edge}/>')
     for row, (group, colour) in enumerate([*colours.items(), ("everything else; blocks have an edge", _OTHER)]):
         y = size * bottom + 16 * row + 6
         items += [f'<rect x="0" y="{y}" width="10" height="10" fill="{colour}"/>',
                   f'<text x="16" y="{y + 10}">{group}</text>']
     return _svg(max(size * right, 300), size * bottom + legend + 6, items)
+
+
+def _runs(styles):
+    """Tiles of equal style side by side, which one rectangle draws: y, x from and to, style."""
+    runs = []
+    for (y, x), style in sorted(styles.items()):
+        if runs and runs[-1][0] == y and runs[-1][2] == x and runs[-1][3] == style:
+            runs[-1][2] = x + 1
+        else:
+            runs.append([y, x, x + 1, style])
+    return runs
 
 
 def _groups(floor):

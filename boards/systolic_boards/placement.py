@@ -11,7 +11,7 @@ import time
 
 from systolic_sim.toolchain import ToolError
 
-from . import tools
+from . import floorplan, tools
 from .progress import Progress
 from .store import Step
 
@@ -106,6 +106,7 @@ class _Run:
         if not self.alone:
             self.inputs += [tools.version(family.pack), *device.packing]
         self.pins = f"pins.{family.constraints}"
+        self.arguments = [*device.arguments, *(family.dense if floorplan.is_fixed(netlist) else ())]
         (self.folder / "netlist.json").write_text(netlist)
         (self.folder / self.pins).write_text(pins)
 
@@ -132,11 +133,14 @@ class _Run:
 
     def _arguments(self, seed):
         family = self.device.family
-        pins = ["--vopt", f"cst={self.pins}"] if family.constraints == "cst" else [f"--{family.constraints}", self.pins]
+        himbaechel = "himbaechel" in family.place.wheel
+        pins = ["--vopt", f"{family.constraints}={self.pins}"] if himbaechel else [f"--{family.constraints}", self.pins]
         if self.alone:
             pins += family.free
-        chip = [family.chip, f"chip{seed}"] if family.chip and not self.alone else []
-        return [*self.device.arguments, *pins, "--json", "netlist.json", "--freq", f"{self.freq:g}",
+        chip = []
+        if family.chip and not self.alone:
+            chip = ["--vopt", f"{family.chip}=chip{seed}"] if himbaechel else [family.chip, f"chip{seed}"]
+        return [*self.arguments, *pins, "--json", "netlist.json", "--freq", f"{self.freq:g}",
                 "--seed", str(seed), "--timing-allow-fail", "--report", f"report{seed}.json",
                 "--write", f"placed{seed}.json", *chip]
 

@@ -10,7 +10,7 @@ from .paths import Names, critical_path
 __all__ = ["markdown", "summary", "write"]
 
 
-def summary(build, names=None):
+def summary(build, names=None, *, clock=None):
     """All figures of a build as plain data.
 
     ``resources`` are those of the design alone, without the harness. ``fmax_mhz`` has the timed frequencies;
@@ -22,6 +22,8 @@ def summary(build, names=None):
     build : Build
     names : Names or None
         Of its netlist, if they are there already.
+    clock : float or None
+        Frequency in MHz that it runs at on its board; ``gops`` is then at that.
 
     Returns
     -------
@@ -42,7 +44,8 @@ def summary(build, names=None):
         "target_mhz": build.freq,
         "fmax_mhz": {"min": round(frequencies[0], 1), "median": round(build.fmax, 1), "max": round(frequencies[-1], 1)},
         "claimed_mhz": round(claimed, 1), "note": note,
-        "gops": round(2 * part.macs * claimed / 1000, 2),
+        "clock_mhz": clock, "gops": round(2 * part.macs * (clock or claimed) / 1000, 2),
+        "bitstream_bytes": len(build.routed[-1].bitstream),
         "critical_path": _path(build.typical, names),
         "seeds": [_seed(placement, names) for placement in build.placements],
         "synthesis_seconds": round(build.synthesis.seconds, 1),
@@ -80,6 +83,8 @@ def markdown(figures):
     resources = figures["resources"]
     fmax = figures["fmax_mhz"]
     routed = [seed for seed in figures["seeds"] if "error" not in seed]
+    clock = f"{figures['claimed_mhz']} MHz" if figures["clock_mhz"] is None else \
+            f"{figures['clock_mhz']:g} MHz, the clock of the board"
     lines = [
         f"# {figures['part']} on {figures['device']}", "",
         f"{figures['title']}; {', '.join(figures['tools'].values())}.", "",
@@ -87,7 +92,7 @@ def markdown(figures):
         "| " + " | ".join(f"{count['used']} of {count['available']}" for count in resources.values())
         + f" | {fmax['min']} / {fmax['median']} / {fmax['max']} MHz | {figures['gops']} |", "",
         f"Resources of the design alone{_per_mac(figures)}. {len(routed)} of {len(figures['seeds'])} seeds routed, "
-        f"aiming at {figures['target_mhz']:g} MHz; GOPS = 2 x {figures['macs']} MACs x {figures['claimed_mhz']} MHz.",
+        f"aiming at {figures['target_mhz']:g} MHz; GOPS = 2 x {figures['macs']} MACs x {clock}.",
     ]
     if figures["note"]:
         lines += ["", f"Note: {figures['note']}."]
@@ -112,7 +117,7 @@ def _seed_row(seed):
                   f"| {path['routing']} | {path['luts']} | {path['carries']} |")
 
 
-def write(build, folder):
+def write(build, folder, *, clock=None):
     """Write ``report.json``, ``report.md``, two pictures and, of a whole chip, its fastest bitstream.
 
     Parameters
@@ -120,6 +125,8 @@ def write(build, folder):
     build : Build
     folder : path
         Made if it does not exist.
+    clock : float or None
+        See :func:`summary`.
 
     Returns
     -------
@@ -134,7 +141,7 @@ def write(build, folder):
     folder = pathlib.Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     names = Names(build.synthesis)
-    figures = summary(build, names)
+    figures = summary(build, names, clock=clock)
     floor = [(x, y, kind, names.cell(name)) for x, y, kind, name in build.typical.floor]
     (folder / "report.json").write_text(json.dumps(figures, indent=2) + "\n")
     (folder / "report.md").write_text(markdown(figures))

@@ -9,7 +9,7 @@ import time
 
 from systolic_sim.toolchain import ToolError
 
-from . import tools
+from . import floorplan, tools
 from .harness import TOP, Port, harness
 from .progress import Progress
 from .store import Step
@@ -86,7 +86,10 @@ def synthesise(part, device, *, alone=True, options="", cache=None, progress=Non
     cells, chip = _cells(modules, part.top), _cells(modules, TOP if alone else part.top)
     seconds = json.loads(found["seconds"])
     progress.finish("synthesis", f"{sum(cells.values())} cells in {seconds:.0f} s")
-    return Synthesis(netlist=found["netlist.json"].decode(), wires=found["wires.json"].decode(), cells=cells,
+    netlist = found["netlist.json"].decode()
+    if sites := floorplan.plan(*part.multipliers, device.sites):
+        netlist = floorplan.fix(netlist, sites)
+    return Synthesis(netlist=netlist, wires=found["wires.json"].decode(), cells=cells,
                      chip_cells=chip, log=found["synthesis.log"].decode(), seconds=seconds)
 
 

@@ -3,9 +3,14 @@
 import dataclasses
 from pathlib import Path
 
-from systolic.config import Arch, Config, Impl, preset
+from systolic.config import Arch, Config, Impl, UserError, preset
+from systolic_sim.toolchain import ToolError
 
-__all__ = ["ENTRIES", "Entry", "add"]
+from . import structures
+
+__all__ = ["ENTRIES", "Entry", "Result", "add"]
+
+_SEEDS = 5
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -20,33 +25,87 @@ class Entry:
         ``"array"`` or ``"matrix_unit"``.
     goal : str
         What it is to reach.
+    rival : str
+        The best of others in the same flow.
     device : str
     freq : float
         Frequency to aim at, in MHz.
+    patience : float
+        Seconds after which a seed is given up.
+    seeds : int
+        How many; fewer of what takes long.
+    tried : str
+        What did not make it faster or smaller, if it falls short.
+    picture : str
+        Name of the picture to make of its floor plan, if any.
     """
 
     title: str
     config: Config
-    part: str
+    part: str = "array"
     goal: str
+    rival: str = ""
     device: str = "ecp5-85f"
     freq: float = 250.0
+    patience: float = 900
+    seeds: int = _SEEDS
+    tried: str = ""
+    picture: str = ""
 
 
-_LUT_8X8 = Config(name="int8_8x8", arch=Arch(rows=8, cols=8), impl=Impl(multiplier="ecp5_lut", product_stages=2))
+@dataclasses.dataclass(frozen=True)
+class Result:
+    """What came of an entry: its figures (see :func:`.report.summary`) and floor plan, or why there are none."""
+
+    entry: Entry
+    figures: dict | None = None
+    floor: str = ""
+    error: str = ""
+
+
+def _config(name, rows, cols, format="int8", accumulator_depth=512, **impl):
+    arch = Arch(rows=rows, cols=cols, format=format, accumulator_depth=accumulator_depth)
+    return Config(name=name, arch=arch, impl=Impl(**impl))
+
+
+def _bf16(size):
+    return _config(f"ecp5_bf16_{size}x{size}", size, size, "bf16", multiplier="ecp5_dsp", product_stages=1,
+                   psum_stages=7)
+
+
+def _gowin(size, rows, cols):
+    return _config(f"gowin_{size}_{rows}x{cols}", rows, cols, multiplier="gowin_dsp", product_stages=3, memory_stages=2,
+                   accumulator_depth=256)
+
+
+_LUT_8X8 = _config("int8_8x8", 8, 8, multiplier="ecp5_lut", product_stages=2)
+_HYBRID = _config("ecp5_hybrid_24x26", 24, 26, multiplier="ecp5_dsp", product_stages=3, lut_rows=18)
+_NANO = {"9k": "gowin-gw1nr-9c", "20k": "gowin-gw2a-18c"}
 
 ENTRIES = (
-    Entry(title="8x8 int8 array on DSPs", config=preset("ecp5_8x8"), part="array", goal="190 MHz, 24 LUT a MAC"),
-    Entry(title="8x8 int8 array in LUTs", config=_LUT_8X8, part="array", goal="160 MHz, 100 LUT a MAC"),
+    Entry(title="8x8 int8 array on DSPs", config=preset("ecp5_8x8"), goal="190 MHz, 24 LUT a MAC",
+          rival="93 MHz, 102 LUT a MAC"),
+    Entry(title="8x8 int8 array in LUTs", config=_LUT_8X8, goal="160 MHz, 100 LUT a MAC"),
+    Entry(title="12x12 int8 array on DSPs", config=preset("ecp5_12x12"), goal="160 MHz", rival="51 MHz",
+          picture="fpga_12x12.svg"),
+    Entry(title="24x26 int8 array, 6 rows on DSPs and 18 in LUTs", config=_HYBRID, goal="140 GOPS, better 200",
+          rival="29 GOPS", freq=200.0, patience=7200, seeds=1, picture="fpga_hybrid.svg"),
+    Entry(title="4x4 bf16 array", config=_bf16(4), goal="125 MHz, 530 LUT a MAC",
+          rival="134 MHz, 384 LUT, sums in bf16"),
+    Entry(title="8x8 bf16 array", config=_bf16(8), goal="100 MHz, 530 LUT a MAC", patience=3600),
+    Entry(title="whole 8x8 int8 matrix unit", config=preset("ecp5_8x8"), part="matrix_unit", goal="150 MHz",
+          tried="With `adder_stages` 1, hence one comparison less in the row gate, two seeds reach 137 and 143 MHz."),
+    Entry(title="whole 12x12 int8 matrix unit", config=preset("ecp5_12x12"), part="matrix_unit", goal="125 MHz"),
     Entry(title="whole 4x4 int8 matrix unit on the UP5K", config=preset("up5k_4x4"), part="matrix_unit", goal="48 MHz",
           device="ice40-up5k", freq=60.0),
-    Entry(title="whole 8x8 int8 matrix unit", config=preset("ecp5_8x8"), part="matrix_unit", goal="150 MHz"),
+    *(Entry(title=f"{rows}x{cols} int8 array on DSPs, Tang Nano {name.upper()}", config=_gowin(name, rows, cols),
+            goal="largest", device=_NANO[name], freq=200.0) for name, rows, cols in (("9k", 8, 5), ("20k", 8, 12))),
+    *(Entry(title=f"whole {rows}x{cols} int8 matrix unit, Tang Nano {name.upper()}", config=_gowin(name, rows, cols),
+            part="matrix_unit", goal="largest", device=_NANO[name], freq=100.0)
+      for name, rows, cols in (("9k", 8, 5), ("20k", 8, 12))),
 )
 
-# Seconds after which a placement that does not route is given up; the others take one or two minutes.
-_PATIENCE = 300
-
-# The array alone, 8x8 int8 on 64 MULT18X18D, in this flow and harness; one to three seeds.
+# The array alone, 8x8 int8 on 64 MULT18X18D, with the same tools and harness; one to three seeds.
 _OTHERS = (
     ("axis-systolic-array", "6257", "6546", "93"), ("tiny-tpu (cameronshinn)", "1024", "2639", "82"),
     ("systars (Amaranth)", "9074", "7432", "72"), ("Gemmini mesh, weight stationary", "2400", "4224", "71"),
@@ -56,84 +115,103 @@ _OTHERS = (
 
 def add(subparsers):
     """Add the parser of ``systolic fpga-table``."""
-    parser = subparsers.add_parser("fpga-table", help="place and route the table of docs/fpga.md",
-                                   description="Place and route every entry of the table, five seeds each. Finished "
-                                               "seeds are kept: an interrupted run goes on where it was.")
+    parser = subparsers.add_parser(
+        "fpga-table", help="place and route the table of docs/fpga.md",
+        description=f"Place and route every entry of the table, {_SEEDS} seeds as a rule, and write the page and its "
+        "floor plans. Finished seeds are kept: an interrupted run goes on where it was. An entry that cannot be built "
+        "is reported in its row.")
     parser.add_argument("--out", default="docs/fpga.md", help="Markdown file to write (%(default)s)")
+    parser.add_argument("--only", metavar="TEXT", help="just the entries with this in their titles; writes nothing")
+    parser.add_argument("--seeds", type=int, choices=range(1, _SEEDS + 1), metavar="N",
+                        help=f"of each entry at most, 1 to {_SEEDS}")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="placements at a time (%(default)s)")
     parser.set_defaults(run=_run)
 
 
 def _run(args):
-    from . import flow, report  # only here: Amaranth takes a while to import
-    from .devices import device
-    from .parts import PARTS
-
-    figures = []
-    for entry in ENTRIES:
-        print(f"{entry.title}:")
-        part = PARTS[entry.part](entry.config)
-        build = flow.build(part, device(entry.device), freq=entry.freq, seeds=5, jobs=args.jobs, timeout=_PATIENCE)
-        figures.append(report.summary(build))
-    Path(args.out).write_text(_page(figures))
-    print(args.out)
+    entries = [entry for entry in ENTRIES if (args.only or "") in entry.title]
+    if not entries:
+        raise UserError(f"--only must be part of a title, not {args.only!r}")
+    results = []
+    for number, entry in enumerate(entries, 1):
+        print(f"{number} of {len(entries)}: {entry.title}", flush=True)
+        results.append(_build(entry, min(entry.seeds, args.seeds or _SEEDS), args.jobs))
+        print("  " + _speed(results[-1]), flush=True)
+    if args.only:
+        return 0
+    out = Path(args.out)
+    for result in results:
+        if result.floor:
+            out.with_name(result.entry.picture).write_text(result.floor)
+    out.write_text(_page(results))
+    print(out)
     return 0
 
 
-def _page(figures):
-    tools = " and ".join(sorted({text for figure in figures for text in figure["tools"].values()}))
-    lines = [
-        "# FPGA", "",
-        "Post-route figures, written by `make bench-fpga` with open tools from the package index alone: "
-        f"{tools}. Out of context: pins are few, so a shift register feeds the design and a parity tree reads it, both "
-        "registered and both left out of the counts. LUT = LUT4 + 2 x CCU2C + 6 x TRELLIS_DPR16X4. Five seeds each, "
-        f"those routed within {_PATIENCE} s counted; GOPS = 2 x MACs x MHz at the median, never above a data sheet's "
-        "limit. ECP5-85F speed grade 6 unless said otherwise.", "",
-        "| | LUT | a MAC | FF | DSP | block RAM | MHz min / median / max | goal | GOPS |",
-        "|" + "---|" * 9, *(_row(entry, figure) for entry, figure in zip(ENTRIES, figures, strict=True)), "",
-        "Where the median seed is slowest:", "",
-        *(_critical(entry, figure) for entry, figure in zip(ENTRIES, figures, strict=True)), "",
-        "## Others in the same flow", "",
-        "The 8x8 int8 array alone, on 64 MULT18X18D, measured with the same tools and harness. Psum widths "
-        "differ, from 16 to 32 bits.", "",
-        "| | LUT | FF | MHz |", "|---|---|---|---|",
-        *(f"| {' | '.join(row)} |" for row in _OTHERS),
-    ]
-    return "\n".join(lines) + "\n\n" + _STRUCTURES
+def _build(entry, seeds, jobs):
+    from . import flow, picture, report  # only here: Amaranth takes a while to import
+    from .devices import device
+    from .parts import PARTS
+    from .paths import Names
+
+    try:
+        part = PARTS[entry.part](entry.config)
+        build = flow.build(part, device(entry.device), freq=entry.freq, seeds=seeds, jobs=jobs, timeout=entry.patience)
+    except ToolError as error:
+        return Result(entry, error=str(error))
+    names = Names(build.synthesis)
+    floor = [(x, y, kind, names.cell(name)) for x, y, kind, name in build.typical.floor] if entry.picture else []
+    return Result(entry, report.summary(build, names), picture.floor_plan(floor) if floor else "")
 
 
-def _row(entry, figure):
-    fmax, used = figure["fmax_mhz"], {name: count["used"] for name, count in figure["resources"].items()}
-    routed = sum("error" not in seed for seed in figure["seeds"])
-    seeds = "" if routed == len(figure["seeds"]) else f" ({routed} of {len(figure['seeds'])} routed)"
-    cells = [entry.title, used["LUT"], figure["luts_per_mac"], used["FF"], used["DSP"], used.get("BRAM", 0),
-             f"{fmax['min']} / **{fmax['median']}** / {fmax['max']}{seeds}", entry.goal, figure["gops"]]
+def _speed(result):
+    """Frequencies of the seeds and what is to be said with them, or why there are none."""
+    if result.error:
+        return result.error
+    figures = result.figures
+    fmax, seeds = figures["fmax_mhz"], figures["seeds"]
+    routed = sum("error" not in seed for seed in seeds)
+    notes = [f"{routed} of {len(seeds)} routed"] if routed < len(seeds) else []
+    if routed == len(seeds) < _SEEDS:
+        notes.append(f"{routed} seed{'s' if routed > 1 else ''}")
+    if figures["claimed_mhz"] < fmax["median"]:
+        notes.append(f"{figures['claimed_mhz']:g} counted")
+    if "not timed" in figures["note"]:
+        notes.append("logic alone")
+    return f"{fmax['min']} / **{fmax['median']}** / {fmax['max']}" + (f" ({', '.join(notes)})" if notes else "")
+
+
+def _page(results):
+    built = [result for result in results if not result.error]
+    tools = sorted({text for result in built for text in result.figures["tools"].values()})
+    return "\n".join([
+        "# FPGA", "", structures.INTRODUCTION.format(tools=", ".join(tools), seeds=_SEEDS),
+        "| | LUT | a MAC | FF | DSP | block RAM | MHz min / median / max | goal | others | GOPS |", "|" + "---|" * 10,
+        *map(_row, results), "",
+        "Where the median seed is slowest:", "", *map(_critical, built), "",
+        "## Others in the same flow", "", structures.OTHERS,
+        "| | LUT | FF | MHz |", "|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in _OTHERS), "",
+        structures.STRUCTURES, "## Floor plans", "", *(_plan(result.entry) for result in results if result.floor)])
+
+
+def _row(result):
+    entry = result.entry
+    if result.error:
+        return f"| {entry.title} |" + " |" * 5 + f" {_speed(result)} | {entry.goal} | {entry.rival} | |"
+    used = {name: count["used"] for name, count in result.figures["resources"].items()}
+    gops = "" if "not timed" in result.figures["note"] else result.figures["gops"]
+    cells = [entry.title, used["LUT"], result.figures["luts_per_mac"], used["FF"], used["DSP"], used["BRAM"],
+             _speed(result), entry.goal, entry.rival, gops]
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def _critical(entry, figure):
-    path = figure["critical_path"]
-    return (f"* {entry.title}: `{path['start']}` to `{path['end']}`, {path['delay']} ns, "
-            f"{path['routing']} of them routing")
+def _critical(result):
+    path, entry = result.figures["critical_path"], result.entry
+    if path is None:
+        return f"* {entry.title}: no path between registers"
+    return (f"* {entry.title}: `{path['start']}` to `{path['end']}`, {path['delay']} ns, {path['routing']} of them "
+            f"routing. {entry.tried}").rstrip()
 
 
-_STRUCTURES = """\
-## Structures
-
-* **`ecp5_dsp`**: a MULT18X18D instantiated with its input and output registers. The active weight is its input
-  register B, whose clock enable is the switch: no fabric register holds it. A second register catches the product
-  in the fabric before the adder, for the hop out of a DSP block costs 2 to 3 ns of routing. What is left of a cell
-  is the psum adder.
-* **`ecp5_lut`**: carry chains that add two partial products a LUT. A CCU2C half propagates (A & B) ^ (C & D) and
-  generates A & B, so a x w[0] + 2 a x w[1] is one chain of ten bits; 72 LUT make an 8 x 8 multiplier where
-  synthesis of a product takes 288. Registers sit behind the four chains and at the product.
-* **`ice40_dsp`**: an SB_MAC16 as two 8 x 8 multipliers, for two neighbouring columns, registered at its inputs and
-  behind its multipliers: place and route does not time it otherwise.
-* **`ecp5_block`**: accumulators in DP16KD blocks with their output registers, which halve the time from clock to
-  data; behind them a register whose reset, not a multiplexer, gates the entry that is not to be added.
-* **`lut_rows`**: rows at the foot of the array made of LUTs under rows made of DSPs, to fill a device. Timing and
-  results are the same.
-
-Every one of them equals the behavioural multiplier for all 65,536 pairs of factors, on models of the primitives
-([test_primitives.py](../tests/systolic_sim/test_primitives.py)).
-"""
+def _plan(entry):
+    return f"{entry.title}, the seed at the median:\n\n![Floor plan]({entry.picture})\n"

@@ -168,16 +168,16 @@ def illegal_programs(track):
 
 
 _MEASURE = r"""
-import json, re, time
+import json, os, re, time
 from systolic.engine import engine
 from systolic.verilog import generate
 start = time.perf_counter()
 design = generate(engine("tpu_v1_engine"))
-seconds = time.perf_counter() - start
+seconds, processor = time.perf_counter() - start, sum(os.times()[:4])
 peak = int(re.search(r"VmHWM:\s*(\d+)", open("/proc/self/status").read())[1]) / 1024
 from systolic_sim.toolchain import lint
 text, warnings = design.verilog, lint(design.verilog, design.name)
-print(json.dumps([seconds, peak, len(text), text.count("endmodule"), len(warnings)]))
+print(json.dumps([seconds, processor, peak, len(text), text.count("endmodule"), len(warnings)]))
 """
 
 
@@ -186,13 +186,15 @@ def elaboration(track):
     rows = []
     for _ in track((1,), "elaboration"):
         done = subprocess.run([sys.executable, "-c", _MEASURE], check=True, capture_output=True, text=True)
-        seconds, memory, length, modules, warnings = json.loads(done.stdout)
-        rows.append(("tpu_v1_engine", f"{seconds:.1f}", f"{memory:.0f}", f"{length:,}", str(modules), str(warnings)))
+        seconds, processor, memory, length, modules, warnings = json.loads(done.stdout)
+        rows.append(("tpu_v1_engine", f"{processor:.1f}", f"{seconds:.1f}", f"{memory:.0f}", f"{length:,}",
+                     str(modules), str(warnings)))
     return Table(
-        title="Elaboration", holds=seconds <= 20 and length <= 3_000_000 and not warnings, rows=rows,
-        claim="a TPU with 256 x 256 cells and 24 MiB of unified buffer takes at most 20 s and 3 MB of Verilog, and "
-              "Verilator's lint has nothing to say",
-        columns=("engine", "seconds", "MB", "bytes of Verilog", "modules", "warnings"))
+        title="Elaboration", holds=processor <= 20 and length <= 3_000_000 and not warnings, rows=rows,
+        claim="a TPU with 256 x 256 cells and 24 MiB of unified buffer takes at most 20 s of processor time, imports "
+              "included, and 3 MB of Verilog, and Verilator's lint of all 65,536 cells has nothing to say",
+        columns=("engine", "processor seconds", "seconds, machine not idle", "MB", "bytes of Verilog", "modules",
+                 "warnings"))
 
 
 #: Of TPU v1, ISCA 2017.

@@ -160,11 +160,12 @@ def test_parts(part):
 
 
 def test_planned_cells():
-    plan = {"MULT18X18D": 0, "SB_MAC16": 0}
+    plan = {"MULT18X18D": 0, "SB_MAC16": 0, "MULT9X9": 0}
     assert parts.array(config(multiplier="ecp5_dsp")).cells == plan | {"MULT18X18D": 6}
     assert parts.array(config(multiplier="ecp5_dsp", lut_rows=1)).cells == plan | {"MULT18X18D": 3}
     assert parts.array(config(multiplier="ecp5_lut")).cells == plan
     assert parts.array(config(multiplier="ice40_dsp")).cells == plan | {"SB_MAC16": 4}
+    assert parts.array(config(multiplier="gowin_dsp")).cells == plan | {"MULT9X9": 6}
 
 
 def test_missing_wheel_is_named():

@@ -37,5 +37,11 @@ def test_too_large_for_the_device():
 def test_slow_clock():
     report = {"fmax": {"a": {"achieved": 50.0, "constraint": 48.0}, "b": {"achieved": 11.9, "constraint": 12.0}}}
     with pytest.raises(GuardError, match="^clock b reaches 11.9 MHz, the board's is 12.0 MHz$"):
-        guards.check_clocks(report)
-    guards.check_clocks({"fmax": {"a": report["fmax"]["a"]}})
+        guards.check_clocks(report, 48)
+    guards.check_clocks({"fmax": {"a": report["fmax"]["a"]}}, 48)
+
+
+@pytest.mark.parametrize("clocks, asked", [({}, "0.0"), ({"a": {"achieved": 50.0, "constraint": 12.0}}, "12.0")])
+def test_clock_that_was_not_asked_for(clocks, asked):
+    with pytest.raises(GuardError, match=f"^the board's clock is 48.0 MHz, but the placer was asked for {asked} MHz$"):
+        guards.check_clocks({"fmax": clocks}, 48)
