@@ -1,6 +1,6 @@
 """The matrix unit: weight FIFO, grid and accumulators behind three streams."""
 
-from amaranth.hdl import Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
@@ -142,7 +142,8 @@ class MatrixUnit(Shared):
     def _queue_results(self, m, finished, row_gate):
         """Finished sums wait in a FIFO; last rows at the gate, until it has room that no row before them will take.
 
-        Credits are counted one cycle late, for a short path from the streams; with two left, one is sure.
+        Credits are counted one cycle late, for a short path from the streams; with two left, one is sure. Comparisons
+        are made ahead, whatever becomes of the count.
         """
         config = self.config
         depth, stages = config.result_fifo_depth, config.fifo_stages
@@ -150,19 +151,18 @@ class MatrixUnit(Shared):
             "result_queue", width=len(finished.payload), depth=depth - stages, stages=stages,
             ecp5=config.impl.memory == "ecp5_block"))
         credits = Signal(range(depth + 1), init=depth)
-        credit = Signal(init=1)
-        next_credit = Signal()
+        # Bit k says whether there are more than k credits.
+        more = Signal(3, init=sum((depth > k) << k for k in range(3)))
+        go, give = row_gate.o.valid & row_gate.o.payload.last, self.results.valid & self.results.ready
+        less_now = delay(m, go & ~give, 1, "take", reset_less=False)
+        more_now = delay(m, give & ~go, 1, "give", reset_less=False)
         m.d.comb += [
             queue.i.payload.eq(finished.payload), queue.i.valid.eq(finished.valid),
             self.results.payload.eq(queue.o.payload), self.results.valid.eq(queue.o.valid),
-            queue.o.ready.eq(self.results.ready), row_gate.room.eq(next_credit), next_credit.eq(credit),
+            queue.o.ready.eq(self.results.ready),
+            row_gate.room.eq(more[2] | (more[1] & ~less_now) | (more[0] & more_now)),
         ]
-        take = delay(m, row_gate.o.valid & row_gate.o.payload.last, 1, "take", reset_less=False)
-        give = delay(m, self.results.valid & self.results.ready, 1, "give", reset_less=False)
-        with m.If(take & ~give):
-            m.d.sync += credits.eq(credits - 1)
-            m.d.comb += next_credit.eq(credits > 2)
-        with m.If(give & ~take):
-            m.d.sync += credits.eq(credits + 1)
-            m.d.comb += next_credit.eq(credits > 0)
-        m.d.sync += credit.eq(next_credit)
+        with m.If(less_now):
+            m.d.sync += [credits.eq(credits - 1), more.eq(Cat(credits > k + 1 for k in range(3)))]
+        with m.If(more_now):
+            m.d.sync += [credits.eq(credits + 1), more.eq(Cat(credits > k - 1 for k in range(3)))]

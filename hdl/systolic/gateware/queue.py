@@ -83,13 +83,20 @@ class Queue(Shared):
         # Whether there is an entry behind the memory, stage by stage; and whether a stage takes what is before it.
         valid = Signal(self.stages)
         moves = Signal(self.stages)
+        # The same for the memory, which may be far away: inverted, or synthesis would join the two.
+        empty = Signal(self.stages, init=-1)
+        memory_moves = Signal(self.stages)
         m.d.comb += [
             self.i.ready.eq(room), write.eq(self.i.valid & room), read.eq(stored & moves[0]),
             self.o.valid.eq(valid[-1]), moves.eq(~valid | Cat(moves[1:], self.o.ready)),
+            memory_moves.eq(empty | Cat(memory_moves[1:], self.o.ready)),
         ]
         for stage, before in enumerate(Cat(stored, valid[:-1])):
             with m.If(moves[stage]):
                 m.d.sync += valid[stage].eq(before)
+        for stage, before in enumerate(Cat(~stored, empty[:-1])):
+            with m.If(memory_moves[stage]):
+                m.d.sync += empty[stage].eq(before)
         self._count(m, write, read, stored, room)
 
         # No comparison is needed where pointers wrap by themselves.
@@ -108,7 +115,8 @@ class Queue(Shared):
                 self.module_name, len(bits), len(address), self.stages))
             m.d.comb += [
                 storage.i.eq(bits), storage.write.eq(write), storage.write_address.eq(write_address),
-                storage.read.eq(moves[0]), storage.read_address.eq(read_address), storage.move.eq(moves[1:]),
+                storage.read.eq(memory_moves[0]), storage.read_address.eq(read_address),
+                storage.move.eq(memory_moves[1:]),
             ]
             slices.append(storage.o[:len(bits)])
         m.d.comb += self.o.payload.eq(Cat(slices))

@@ -1,6 +1,6 @@
 """The row gate: holds every row back until it will arrive safely."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
@@ -49,7 +49,7 @@ class RowGate(Shared):
     o : Out(stream of RowCommand, always ready)
         The head, valid in the cycle in which it goes; one after it came, if it does not wait.
     may_switch : Out(1)
-        The head switches, and goes if its tile is loaded.
+        The head switches, and goes if its tile is loaded; a register.
     waits_for_tile : Out(1)
         The head switches, and its tile is not loaded.
     """
@@ -69,46 +69,50 @@ class RowGate(Shared):
         m = Module()
         row = RowCommand(self.config.arch)
         spare = Signal(row, reset_less=True)
+        # Twice, for one of them goes to all of the data: inverted, or synthesis would join the two.
         spare_free = Signal(init=1)
+        spare_full = Signal()
         head = Signal(row, reset_less=True)
         head_valid = Signal()
         # Whether the head can go but for its tile.
         clear = Signal()
         go = Signal()
         advance = Signal()
-        offered = Signal(row)
         coming = Signal()
         fresh = Signal(init=1)
         m.d.comb += [
-            self.i.ready.eq(spare_free),
-            offered.eq(Mux(spare_free, self.i.payload, spare)),
-            coming.eq(self.i.valid | ~spare_free),
-            go.eq(clear & (~head.switch | self.loaded)),
-            advance.eq(go | ~head_valid),
-            self.o.valid.eq(go), self.o.payload.eq(head), self.may_switch.eq(clear & head.switch),
+            self.i.ready.eq(spare_free), coming.eq(self.i.valid | spare_full),
+            go.eq(clear & (~head.switch | self.loaded)), advance.eq(go | ~head_valid),
+            self.o.valid.eq(go), self.o.payload.eq(head),
             self.waits_for_tile.eq(head_valid & head.switch & ~self.loaded),
         ]
         with m.If(spare_free):
             m.d.sync += spare.eq(self.i.payload)
-        with m.If(advance):
-            m.d.sync += [head.eq(offered), head.switch.eq(offered.switch | fresh), fresh.eq(fresh & ~coming)]
+        # The same as advance, from other registers: so advance itself stays among the few that need it at once.
+        with m.If(~head_valid | (clear & ~head.switch) | (self.may_switch & self.loaded)):
+            m.d.sync += head.eq(Mux(spare_free, self.i.payload, spare))
 
+        def following(name):
+            return Mux(advance, Mux(spare_full, spare[name], self.i.payload[name]), head[name])
         valid = Mux(advance, coming, head_valid)
-        last = Mux(advance, offered.last, head.last)
+        switch = following("switch") | (advance & fresh)
         busy = Signal(self.config.turnaround - 1)
-        next_busy = Signal.like(busy)
-        m.d.comb += next_busy.eq(Mux(advance, self._busy(m, go, head, head_valid, spare_free, spare), busy >> 1))
+        busy_new, busy_old = self._busy(m, go, head, head_valid, advance, spare_full, busy)
+        next_clear = valid & (~following("last") | self.room) & ~busy_old[0] & ~busy_new[0]
         m.d.sync += [
-            spare_free.eq(advance | ~coming), head_valid.eq(valid), busy.eq(next_busy),
-            clear.eq(valid & ~next_busy[0] & (~last | self.room)),
+            spare_free.eq(advance | ~coming), spare_full.eq(~advance & coming), head_valid.eq(valid),
+            head.switch.eq(switch), fresh.eq(fresh & ~(advance & coming)), busy.eq(busy_old | busy_new),
+            clear.eq(next_clear), self.may_switch.eq(next_clear & switch),
         ]
         return m
 
-    def _busy(self, m, go, head, head_valid, spare_free, spare):
-        """Whether the row on offer would accumulate onto an entry whose sum is still on its way into memory.
+    def _busy(self, m, go, head, head_valid, advance, spare_full, busy):
+        """Whether the next head accumulates onto an entry whose sum is still on its way into memory.
 
-        Bit k says whether that is so k + 1 cycles from now, if the head goes now.
+        Bit k says whether that is so k + 1 cycles from now. Two vectors, for a row that goes from the ports straight to
+        the head and for one that is here: the former comes late, so little is to be done with it.
         """
+        row = self.i.payload
         recent = Signal(data.StructLayout({"valid": 1, "address": self.config.arch.address_width}))
         m.d.comb += [recent.valid.eq(go), recent.address.eq(head.address)]
         before = [(head_valid, head.address)]
@@ -116,8 +120,14 @@ class RowGate(Shared):
             recent = delay(m, recent, 1, f"recent_{age}", reset_less=False)
             before.append((recent.valid, recent.address))
 
-        def busy(row):
-            same = [valid & (address == row.address) for valid, address in before]
-            return Mux(row.accumulate, Cat(Cat(same[:len(same) - k]).any() for k in range(len(same))), 0)
-        # Two sets of comparisons, for a selection before them would lengthen the way from the ports.
-        return Mux(spare_free, busy(self.i.payload), busy(spare))
+        # Rows are compared as they come. The head does not change while there is a spare, and those that went grow old.
+        same = Cat(row.accumulate & valid & (address == row.address) for valid, address in before)
+        spare_same = Signal(len(before), reset_less=True)
+        now = Mux(spare_full, spare_same, same)
+        m.d.sync += spare_same.eq(Cat(now[0], Const(0, 1), now[1:]))
+
+        def until(same):
+            return Cat(same[:len(same) - k].any() for k in range(len(same)))
+        taken = advance & ~spare_full
+        return (Mux(taken, until(same), 0),
+                Mux(advance, Mux(spare_full, until(spare_same), 0), busy >> 1))
