@@ -118,7 +118,7 @@ def _engines(count):
 
 def _shape(tpu):
     arch = tpu.unit.arch
-    return f"{arch.rows} x {arch.cols}, {tpu.lanes} lanes, {8 * tpu.bus_bytes} bits"
+    return f"{arch.rows} x {arch.cols}, {tpu.lanes} lane{'s' * (tpu.lanes > 1)}, {8 * tpu.bus_bytes} bits"
 
 
 def random_programs(track, configs=10, programs=60):
