@@ -83,6 +83,8 @@ An array that never stops needs one decision a cycle: may the next row go? The
 [row gate](../hdl/systolic/gateware/row_gate.py) takes it a cycle ahead and keeps it in a register, beside another for
 the weights that are loaded; nothing else lies on the way to the array or to the weight FIFO. A row is compared with
 those whose sums are still on their way when it comes, and only then: while it waits in the spare place, the outcome
-grows old in its stead. FIFOs have flags where they might compare pointers. `gate_stages` and `adder_stages` cut the
-ways from the gate to the array, and from an accumulator through its adder back into memory.
+grows old in its stead. On an ECP5 a [carry chain](../hdl/systolic/gateware/ecp5_carry.py) compares two addresses, a bit
+a half of a CCU2C: one hop through the fabric where LUTs take three. FIFOs have flags where they might
+compare pointers. `gate_stages` and `adder_stages` cut the ways from the gate to the array, and from an accumulator
+through its adder back into memory.
 """

@@ -34,8 +34,6 @@ class Entry:
         Seconds after which a seed is given up.
     seeds : int
         How many; fewer of what takes long.
-    tried : str
-        What did not make it faster or smaller, if it falls short.
     picture : str
         Name of the picture to make of its floor plan, if any.
     """
@@ -49,7 +47,6 @@ class Entry:
     freq: float = 250.0
     patience: float = 900
     seeds: int = _SEEDS
-    tried: str = ""
     picture: str = ""
 
 
@@ -80,7 +77,7 @@ def _gowin(size, rows, cols):
 
 _LUT_8X8 = _config("int8_8x8", 8, 8, multiplier="ecp5_lut", product_stages=2)
 _HYBRID = _config("ecp5_hybrid_24x26", 24, 26, multiplier="ecp5_dsp", product_stages=3, lut_rows=18)
-_NANO = {"9k": "gowin-gw1nr-9c", "20k": "gowin-gw2a-18c"}
+_NANO = ("9k", 8, 5, "gowin-gw1nr-9c"), ("20k", 8, 12, "gowin-gw2a-18c")
 
 ENTRIES = (
     Entry(title="8x8 int8 array on DSPs", config=preset("ecp5_8x8"), goal="190 MHz, 24 LUT a MAC",
@@ -89,21 +86,18 @@ ENTRIES = (
     Entry(title="12x12 int8 array on DSPs", config=preset("ecp5_12x12"), goal="160 MHz", rival="51 MHz",
           picture="fpga_12x12.svg"),
     Entry(title="24x26 int8 array, 6 rows on DSPs and 18 in LUTs", config=_HYBRID, goal="140 GOPS, better 200",
-          rival="29 GOPS", freq=200.0, patience=7200, seeds=1, picture="fpga_hybrid.svg"),
+          rival="29 GOPS", freq=200.0, patience=7200, picture="fpga_hybrid.svg"),
     Entry(title="4x4 bf16 array", config=_bf16(4), goal="125 MHz, 530 LUT a MAC",
           rival="134 MHz, 384 LUT, sums in bf16"),
-    Entry(title="8x8 bf16 array", config=_bf16(8), goal="100 MHz, 530 LUT a MAC", patience=3600,
-          seeds=2),
-    Entry(title="whole 8x8 int8 matrix unit", config=preset("ecp5_8x8"), part="matrix_unit", goal="150 MHz",
-          tried="With `adder_stages` 1, hence one comparison less in the row gate, two seeds reach 137 and 143 MHz."),
+    Entry(title="8x8 bf16 array", config=_bf16(8), goal="100 MHz, 530 LUT a MAC", patience=3600),
+    Entry(title="whole 8x8 int8 matrix unit", config=preset("ecp5_8x8"), part="matrix_unit", goal="150 MHz"),
     Entry(title="whole 12x12 int8 matrix unit", config=preset("ecp5_12x12"), part="matrix_unit", goal="125 MHz"),
     Entry(title="whole 4x4 int8 matrix unit on the UP5K", config=preset("up5k_4x4"), part="matrix_unit", goal="48 MHz",
           device="ice40-up5k", freq=60.0),
     *(Entry(title=f"{rows}x{cols} int8 array on DSPs, Tang Nano {name.upper()}", config=_gowin(name, rows, cols),
-            goal="largest", device=_NANO[name], freq=200.0) for name, rows, cols in (("9k", 8, 5), ("20k", 8, 12))),
+            goal="largest", device=device, freq=200.0) for name, rows, cols, device in _NANO),
     *(Entry(title=f"whole {rows}x{cols} int8 matrix unit, Tang Nano {name.upper()}", config=_gowin(name, rows, cols),
-            part="matrix_unit", goal="largest", device=_NANO[name], freq=100.0, seeds=seeds)
-      for name, rows, cols, seeds in (("9k", 8, 5, 2), ("20k", 8, 12, 1))),
+            part="matrix_unit", goal="largest", device=device, freq=100.0) for name, rows, cols, device in _NANO),
 )
 
 # The array alone, 8x8 int8 on 64 MULT18X18D, with the same tools and harness; one to three seeds.
@@ -207,11 +201,10 @@ def _row(result):
 
 
 def _critical(result):
-    path, entry = result.figures["critical_path"], result.entry
+    path, title = result.figures["critical_path"], result.entry.title
     if path is None:
-        return f"* {entry.title}: no path between registers"
-    return (f"* {entry.title}: `{path['start']}` to `{path['end']}`, {path['delay']} ns, {path['routing']} of them "
-            f"routing. {entry.tried}").rstrip()
+        return f"* {title}: no path between registers"
+    return f"* {title}: `{path['start']}` to `{path['end']}`, {path['delay']} ns, {path['routing']} of them routing."
 
 
 def _plan(entry):

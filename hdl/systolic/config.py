@@ -241,6 +241,11 @@ class Config:
         _require_int("lut_rows", impl.lut_rows, 0, most, " (the int8 rows with multiplier ecp5_dsp)")
 
     @property
+    def ecp5(self):
+        """Whether anything in it is mapped to an ECP5: the row gate then compares addresses in carry chains of it."""
+        return self.impl.multiplier.startswith("ecp5") or self.impl.memory == "ecp5_block"
+
+    @property
     def row_mappings(self):
         """Multiplier mapping of each row, top to bottom."""
         lut_rows = self.impl.lut_rows

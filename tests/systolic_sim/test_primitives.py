@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from systolic.config import Arch, Config, Impl
+from systolic_sim.golden import cycles
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import Program, random_program
 from systolic_sim.primitives import models_for
@@ -25,6 +26,25 @@ def test_all_pairs_of_int8(mapping, stages):
     wide = values.astype(np.int32)
     assert np.array_equal(results[:, 0], np.multiply.outer(wide, wide).ravel())
     assert np.array_equal(results[:, 1], np.multiply.outer(wide[::-1], wide).ravel())
+
+
+def test_all_pairs_of_addresses():
+    """The row gate compares them in carry chains: a row waits for those before it, of equal address, and no others."""
+    depth = 512
+    config = Config(arch=Arch(rows=1, cols=1, accumulator_depth=depth),
+                    impl=Impl(memory="ecp5_block", memory_stages=3, gate_stages=1))
+    address = np.concatenate([np.insert(np.arange(a, depth), np.arange(depth - a), a) for a in range(depth)])
+    pairs = np.unique(address[:-1] * depth + address[1:])
+    assert len(pairs) == depth**2 - 1  # all but the last address with the first
+    rng = np.random.default_rng(0)
+    n = len(address) + depth
+    program = Program(
+        tiles=np.ones((1, 1, 1), np.int8), x=rng.integers(-128, 128, (n, 1), np.int8),
+        address=np.concatenate([np.arange(depth), address]), accumulate=np.arange(n) >= depth,
+        switch=np.arange(n) == 0, last=np.ones(n, bool))
+    results, run = MatrixUnitRtl(config).run(program)
+    assert np.array_equal(results, MatrixUnit(config.arch).run(program))
+    assert run.cycles == cycles.schedule(config, program).total
 
 
 @pytest.mark.parametrize("format, impl", [

@@ -7,6 +7,7 @@ the grid does not know which one it has; :class:`GenericMultiplier` is the speci
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
+from .ecp5_carry import carry_chain
 from .shared import Shared
 from .skew import delay
 
@@ -140,30 +141,17 @@ class Ecp5LutMultiplier(Multiplier):
         """``a * (active[bit] + 2 * active[bit + 1])``; the highest bit of the weight counts negative."""
         low = Cat(self.a_held, self.a_held[-1].replicate(2))
         high = Cat(Const(0, 1), self.a_held, self.a_held[-1])
-        terms = [(low[k], active[bit], high[k], active[bit + 1]) for k in range(len(low))]
+        terms = [(self._ADD_PRODUCTS, low[k], active[bit], high[k], active[bit + 1]) for k in range(len(low))]
         if bit < self.width - 2:
-            return self._chain(m, f"pair_{bit // 2}", self._ADD_PRODUCTS, terms, 0)
-        terms = [(c, d, a, b) for a, b, c, d in terms]
-        return self._chain(m, f"pair_{bit // 2}", self._SUBTRACT_PRODUCTS, terms, 1)
+            return carry_chain(m, f"pair_{bit // 2}", terms, 0)
+        terms = [(self._SUBTRACT_PRODUCTS, c, d, a, b) for _, a, b, c, d in terms]
+        return carry_chain(m, f"pair_{bit // 2}", terms, 1)
 
     def _sum(self, m, name, low, high, shift):
         """``low + high << shift``. Instantiated, for synthesis would merge the sums into slower and larger trees."""
-        width = len(high)
-        terms = [(low[min(k + shift, len(low) - 1)], high[k], Const(0, 1), Const(1, 1)) for k in range(width)]
-        return Cat(low[:shift], self._chain(m, name, self._ADD, terms, 0)).as_signed()
-
-    def _chain(self, m, name, init, terms, carry_in):
-        """The sum bits of a carry chain, from the inputs A, B, C and D of each bit."""
-        total, carry = Signal(signed(len(terms)), name=name), Const(carry_in, 1)
-        for start in range(0, len(terms), 2):
-            inputs = {f"i_{port}{half}": value for half in range(2)
-                      for port, value in zip("ABCD", terms[start + half], strict=True)}
-            carry_out = Signal(name=f"{name}_carry_{start + 2}")
-            m.submodules[f"{name}_{start}"] = Instance(
-                "CCU2C", p_INIT0=Const(init, 16), p_INIT1=Const(init, 16), p_INJECT1_0="NO", p_INJECT1_1="NO",
-                i_CIN=carry, **inputs, o_S0=total[start], o_S1=total[start + 1], o_COUT=carry_out)
-            carry = carry_out
-        return total
+        high_part = [low[min(k + shift, len(low) - 1)] for k in range(len(high))]
+        terms = [(self._ADD, a, b, Const(0, 1), Const(1, 1)) for a, b in zip(high_part, high, strict=True)]
+        return Cat(low[:shift], carry_chain(m, name, terms, 0)).as_signed()
 
 
 class Ice40DspMultiplier(Multiplier):

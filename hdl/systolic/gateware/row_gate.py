@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from .ecp5_carry import equal
 from .shared import Shared
 from .skew import delay
 
@@ -121,7 +122,7 @@ class RowGate(Shared):
             before.append((recent.valid, recent.address))
 
         # Rows are compared as they come. The head does not change while there is a spare, and those that went grow old.
-        same = Cat(row.accumulate & valid & (address == row.address) for valid, address in before)
+        same = Cat(self._same(m, f"same_{age}", row, valid, address) for age, (valid, address) in enumerate(before))
         spare_same = Signal(len(before), reset_less=True)
         now = Mux(spare_full, spare_same, same)
         m.d.sync += spare_same.eq(Cat(now[0], Const(0, 1), now[1:]))
@@ -131,3 +132,9 @@ class RowGate(Shared):
         taken = advance & ~spare_full
         return (Mux(taken, until(same), 0),
                 Mux(advance, Mux(spare_full, until(spare_same), 0), busy >> 1))
+
+    def _same(self, m, name, row, valid, address):
+        """Whether a row accumulates onto the entry at ``address``, if that is valid."""
+        if self.config.ecp5:
+            return equal(m, name, Cat(row.address, row.accumulate, valid), Cat(address, Const(-1, 2)))
+        return row.accumulate & valid & (address == row.address)
