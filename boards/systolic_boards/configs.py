@@ -2,8 +2,8 @@
 
 from systolic.config import Arch, Config, Impl, preset
 
-__all__ = ["ECP5_25F_BF16", "ECP5_25F_INT8", "ECP5_85F_INT8", "GATEMATE_INT8", "GW1N_9_INT8",
-           "GW2A_18_INT8", "HX8K_INT8", "LIFCL_40_INT8", "UP5K_INT8"]
+__all__ = ["ECP5_25F_BF16", "ECP5_25F_INT8", "ECP5_85F_BF16", "ECP5_85F_INT8", "GATEMATE_INT8",
+           "GW1N_9_INT8", "GW2A_18_INT8", "HX8K_INT8", "LIFCL_40_INT8", "UP5K_INT8"]
 
 _ECP5_INT8 = {"multiplier": "ecp5_dsp", "product_stages": 2, "gate_stages": 1, "adder_stages": 2,
               "memory": "ecp5_block", "memory_stages": 3}
@@ -20,6 +20,7 @@ ECP5_25F_INT8 = _config("ecp5_25f_12x12", 12, 12, lut_rows=10, **_ECP5_INT8)
 ECP5_25F_BF16 = _config("ecp5_25f_bf16_4x4", 4, 4, format="bf16", **_ECP5_BF16)
 # 156 multipliers: twelve by twelve is what the floor plan takes, with four rows of LUTs below.
 ECP5_85F_INT8 = _config("ecp5_85f_16x12", 16, 12, lut_rows=4, **_ECP5_INT8)
+ECP5_85F_BF16 = _config("ecp5_85f_bf16_8x8", 8, 8, format="bf16", **_ECP5_BF16)
 
 # Eight multipliers of 16 x 16 bits, two products each.
 UP5K_INT8 = preset("up5k_4x4")

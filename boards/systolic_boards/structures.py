@@ -54,7 +54,7 @@ Registers sit behind the four chains and at the product, with three `product_sta
 ### `lut_rows`
 
 Rows at the foot of the array made of LUTs under rows made of DSPs, to fill a device. Results are the same. 24 x 26 take
-every DSP block and 84 % of the registers of an 85F, and up to an hour a seed; 18 x 26 came to 168 MHz on one seed.
+every DSP block and 84 % of the registers of an 85F; the [floor plan](#floor-plans) shows who is where.
 
 ### `ice40_dsp`
 
@@ -72,12 +72,23 @@ A MULT9X9 with its input and output registers and a fabric register on either si
 block: of a multiplier that synthesis inferred it would ignore the multiplication and both hops, all in one cycle. Here
 each has a cycle of its own, for the same LUTs and registers. The arrays above have every MULT9X9 there is, 40 and 96.
 
+### The bf16 cell
+
+![A fused multiply-add of seven steps](fpga_bf16.svg)
+
+Numbers are recoded once, at the array's edge, so that [the adder](../hdl/systolic/gateware/float.py) has no cases: with
+mantissas in two's complement a sum of either sign is one addition and rounds as it stands, and subnormals only limit a
+shift. Tests for the normalising shifts are made for either outcome of the test before, and rounding shares a carry
+chain with the exponent. With an L of 3 to 8, registers stand behind other steps; results are the same.
+
 ### `ecp5_block`
 
 Accumulators and both FIFOs in DP16KD blocks with their output registers, which halve the time from clock to data;
 behind those of the accumulators a register gates the entry that is not to be added.
 
 ### The whole unit
+
+![Addresses are compared as rows come](fpga_row_gate.svg)
 
 An array that never stops needs one decision a cycle: may the next row go? The
 [row gate](../hdl/systolic/gateware/row_gate.py) takes it a cycle ahead and keeps it in a register, beside another for

@@ -32,8 +32,6 @@ class Entry:
         Frequency to aim at, in MHz.
     patience : float
         Seconds after which a seed is given up.
-    seeds : int
-        How many; fewer of what takes long.
     picture : str
         Name of the picture to make of its floor plan, if any.
     """
@@ -46,7 +44,6 @@ class Entry:
     device: str = "ecp5-85f"
     freq: float = 250.0
     patience: float = 900
-    seeds: int = _SEEDS
     picture: str = ""
 
 
@@ -112,13 +109,13 @@ def add(subparsers):
     """Add the parser of ``systolic fpga-table``."""
     parser = subparsers.add_parser(
         "fpga-table", help="place and route the table of docs/fpga.md",
-        description=f"Place and route every entry of the table, {_SEEDS} seeds as a rule, and write the page and its "
+        description=f"Place and route every entry of the table, {_SEEDS} seeds each, and write the page and its "
         "floor plans. Finished seeds are kept: an interrupted run goes on where it was. An entry that cannot be built "
         "is reported in its row.")
     parser.add_argument("--out", default="docs/fpga.md", help="Markdown file to write (%(default)s)")
     parser.add_argument("--only", metavar="TEXT", help="just the entries with this in their titles; writes nothing")
     parser.add_argument("--seeds", type=int, choices=range(1, _SEEDS + 1), metavar="N",
-                        help=f"of each entry at most, 1 to {_SEEDS}")
+                        default=_SEEDS, help=f"of each entry, 1 to {_SEEDS} (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="placements at a time (%(default)s)")
     parser.set_defaults(run=_run)
 
@@ -130,7 +127,7 @@ def _run(args):
     results = []
     for number, entry in enumerate(entries, 1):
         print(f"{number} of {len(entries)}: {entry.title}", flush=True)
-        results.append(_build(entry, min(entry.seeds, args.seeds or _SEEDS), args.jobs))
+        results.append(_build(entry, args.seeds, args.jobs))
         print("  " + _speed(results[-1]), flush=True)
     if args.only:
         return 0
