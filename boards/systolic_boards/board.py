@@ -114,8 +114,9 @@ class Board:
         -------
         Part
         """
-        unit = parts.matrix_unit(self.config)
-        top = Top(self, verilog.generate(self.config).sidecar["streams"], fault)
+        design = verilog.generate(self.config)
+        unit = parts.generated(self.config, design)
+        top = Top(self, design.sidecar["streams"], fault)
         sources = unit.sources | {"top.v": to_verilog(top)}
         return dataclasses.replace(unit, name=self.name, top=self.name, sources=sources)
 

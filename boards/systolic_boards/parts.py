@@ -12,7 +12,7 @@ from systolic.gateware.grid import Grid
 from systolic.gateware.multiplier import MULTIPLIERS
 from systolic.gateware.shared import Library
 
-__all__ = ["PARTS", "Part", "array", "matrix_unit"]
+__all__ = ["PARTS", "Part", "array", "generated", "matrix_unit"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -58,7 +58,11 @@ def array(config):
 
 def matrix_unit(config):
     """The generated Verilog, whole: with skew, weight FIFO, accumulators and result FIFO."""
-    design = verilog.generate(config)
+    return generated(config, verilog.generate(config))
+
+
+def generated(config, design):
+    """The matrix unit of a configuration, of which the Verilog is there."""
     return Part(name=f"{config.name}_matrix_unit", top=design.name, macs=config.arch.rows * config.arch.cols,
                 sources={"design.v": design.verilog}, cells=_planned_cells(config), multipliers=_multipliers(config))
 
