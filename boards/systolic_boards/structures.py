@@ -4,8 +4,8 @@ __all__ = ["INTRODUCTION", "OTHERS", "STRUCTURES"]
 
 INTRODUCTION = """\
 Post-route figures, written by `make bench-fpga` with open tools from the package index alone: {tools}. {seeds} seeds
-each. ECP5-85F speed grade 6 unless said otherwise; int8 on DSPs with nextpnr's router2, for its first router does not
-finish where DSP blocks are full.
+each, unless the row has another number. ECP5-85F speed grade 6 unless said otherwise; int8 on DSPs with nextpnr's
+router2, for its first router does not finish where DSP blocks are full.
 
 * **Out of context**: pins are few, so a shift register feeds the design and a parity tree reads it, both registered and
   both left out of the counts.
