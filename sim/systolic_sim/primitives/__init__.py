@@ -11,8 +11,14 @@ __all__ = ["models_for"]
 
 
 def models_for(verilog):
-    """Verilog of the models of all primitives that a text instantiates, and nothing else."""
+    """Verilog of the models of all primitives that a text instantiates, of what these share, and nothing else."""
     files = importlib.resources.files(__name__)
     models = {file.name.removesuffix(".v"): file for file in files.iterdir() if file.name.endswith(".v")}
-    used = set(re.findall(r"^ +([A-Z][A-Z0-9_]+) (?:#\(|\S+ \()", verilog, re.MULTILINE))
-    return "".join("\n" + models[name].read_text() for name in sorted(used & models.keys()))
+
+    def instantiated(text):
+        used = re.findall(r"^ +([A-Z][A-Z0-9_]+) (?:#\(|\S+ \()", text, re.MULTILINE)
+        return {name: models[name].read_text() for name in used if name in models}
+    found = instantiated(verilog)
+    for text in list(found.values()):
+        found |= instantiated(text)
+    return "".join("\n" + found[name] for name in sorted(found))
