@@ -8,7 +8,7 @@ from amaranth.hdl import Fragment
 from amaranth.sim import Simulator
 
 from systolic.config import PRESETS, Arch, Config
-from systolic.gateware.matrix_unit import MatrixUnit
+from systolic.gateware.matrix.matrix_unit import MatrixUnit
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])

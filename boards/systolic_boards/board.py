@@ -18,14 +18,14 @@ import pkgutil
 from systolic import verilog
 from systolic.config import Config, UserError
 
-from . import parts
 from .clocks import Oscillator
 from .devices import Device
-from .pattern import TILES
+from .flow import parts
 from .pins import Pin, constraints
-from .selftest import DIGITS
-from .top import Top, to_verilog
-from .uart import DIGIT
+from .selftest.pattern import TILES
+from .selftest.selftest import DIGITS
+from .selftest.top import Top, to_verilog
+from .selftest.uart import DIGIT
 
 __all__ = ["Board", "BoardError", "board", "names", "units"]
 

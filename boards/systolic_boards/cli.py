@@ -56,9 +56,9 @@ def _run(args):
 
 
 def _run_device(args):
-    from . import flow, report  # only here: Amaranth takes a while to import
     from .devices import device
-    from .parts import PARTS
+    from .flow import flow, report  # only here: Amaranth takes a while to import
+    from .flow.parts import PARTS
 
     target = device(args.device or "ecp5-85f")
     part = PARTS[args.part or "matrix_unit"](config_from(args))
@@ -69,7 +69,8 @@ def _run_device(args):
 
 
 def _run_board(args):
-    from . import flow, report, simulate
+    from .flow import flow, report
+    from .selftest import simulate
 
     if args.part or args.freq:
         raise UserError("--part and --freq go with --device, not with --board")
@@ -88,7 +89,7 @@ def _run_board(args):
 def _board(args):
     """The board with its own matrix unit or what the options describe, and the folder for its bitstream."""
     from .board import board
-    from .page import folder_name
+    from .pages.boards import folder_name
 
     given = {field.name for kind in (Arch, Impl) for field in dataclasses.fields(kind)
              if getattr(args, field.name) is not None}

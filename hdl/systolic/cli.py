@@ -13,7 +13,7 @@ import re
 import sys
 
 from .config import PRESETS, Arch, Config, ConfigError, Impl, UserError, preset
-from .engine import ENGINES, Engine, engine
+from .tpu_config import ENGINES, Engine, engine
 
 __all__ = ["add_config_arguments", "add_engine_arguments", "add_generate", "config_from", "engine_from", "main"]
 

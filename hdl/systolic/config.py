@@ -97,7 +97,7 @@ class Arch:
 
     @property
     def operand_width(self):
-        """Bits of a weight or activation inside the array; bf16 is recoded, see :mod:`systolic.gateware.float`."""
+        """Bits of a weight or activation inside the array; bf16 is recoded, see :mod:`systolic.gateware.lib.float`."""
         return 8 if self.format is Format.INT8 else 20
 
     @property
@@ -105,7 +105,7 @@ class Arch:
         """Bits of a psum inside the array.
 
         int8: what R products of at most 2**14 need so as never to overflow. bf16: the recoded fp32
-        number of :mod:`systolic.gateware.float`, 25-bit mantissa, 8-bit exponent and two flags.
+        number of :mod:`systolic.gateware.lib.float`, 25-bit mantissa, 8-bit exponent and two flags.
         """
         return 16 + (self.rows - 1).bit_length() if self.format is Format.INT8 else 35
 

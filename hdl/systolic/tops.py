@@ -9,7 +9,7 @@ from amaranth.lib.wiring import In, Out
 
 from . import registers
 from .config import Format
-from .gateware.matrix_unit import MatrixUnit
+from .gateware.matrix.matrix_unit import MatrixUnit
 from .gateware.shared import place
 from .gateware.tpu import Tpu
 

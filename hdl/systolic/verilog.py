@@ -18,9 +18,9 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
-from .engine import Engine
 from .gateware.shared import Library
 from .tops import MatrixUnitTop, TpuTop
+from .tpu_config import Engine
 
 __all__ = ["LINT_WAIVERS", "Design", "generate", "write"]
 

@@ -10,7 +10,7 @@ import pytest
 
 from systolic import cli
 from systolic.config import PRESETS, Arch, Impl
-from systolic.engine import ENGINES
+from systolic.tpu_config import ENGINES
 
 SHAPE = ["--rows", "2", "--cols", "3"]
 PRESET_LIST = ", ".join(PRESETS)

@@ -13,9 +13,9 @@ import pytest
 
 from systolic import registers, verilog
 from systolic.config import Arch, Config, Format, Impl, preset
-from systolic.engine import Engine
-from systolic_sim import toolchain
-from systolic_sim.primitives import models_for
+from systolic.tpu_config import Engine
+from systolic_sim.rtl import toolchain
+from systolic_sim.rtl.primitives import models_for
 
 #: All that the warnings which a generated file waives have to say of it.
 WAIVED = {

@@ -7,14 +7,15 @@ import re
 import pytest
 
 from systolic.config import Arch, Config, Impl, UserError
-from systolic_boards import cli, flow, synthesis, tools
+from systolic_boards import cli
 from systolic_boards.board import BoardError, board, names, units
 from systolic_boards.clocks import Ecp5Pll, Hfosc, Ice40Pll, Oscillator
-from systolic_boards.page import page
-from systolic_boards.parts import Part
-from systolic_boards.pattern import expected, program
-from systolic_boards.progress import Progress
-from systolic_boards.simulate import simulate
+from systolic_boards.flow import flow, synthesis, tools
+from systolic_boards.flow.parts import Part
+from systolic_boards.flow.progress import Progress
+from systolic_boards.pages.boards import page
+from systolic_boards.selftest.pattern import expected, program
+from systolic_boards.selftest.simulate import simulate
 
 BOARDS = names()
 # Small, of DSPs and LUTs, with the memories and multipliers that the boards' own have.
@@ -184,7 +185,7 @@ def test_builds_the_bitstream_of_a_board(tmp_path, monkeypatch, capsys):
     """The command, with the flow replaced: what it hands over, and where the results go."""
     handed = {}
     monkeypatch.setattr(flow, "build", lambda part, device, **options: handed.update(options, part=part) or "built")
-    monkeypatch.setattr("systolic_boards.report.write", lambda build, folder, clock: {
+    monkeypatch.setattr("systolic_boards.flow.report.write", lambda build, folder, clock: {
         "part": "icebreaker", "device": "d", "resources": {}, "fmax_mhz": {"min": 1, "median": 2, "max": 3},
         "gops": 1.15, "clock_mhz": clock, "note": "", "critical_path": None})
     args = parse("--board", "icebreaker", "--seeds", "2", "--out", str(tmp_path))

@@ -3,7 +3,7 @@
 import pytest
 
 from systolic_boards.devices import DEVICES, DeviceError, device
-from systolic_boards.guards import claim
+from systolic_boards.flow.guards import claim
 
 
 @pytest.mark.parametrize("name", DEVICES)

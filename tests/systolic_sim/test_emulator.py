@@ -4,16 +4,9 @@ import numpy as np
 import pytest
 
 from systolic import isa
-from systolic.engine import ENGINES, engine
 from systolic.isa import operation
-from systolic_sim.emulator import (
-    Emulator,
-    EmulatorError,
-    check_instruction,
-    pack_diagonals,
-    pack_tiles,
-    records,
-)
+from systolic.tpu_config import ENGINES, engine
+from systolic_sim.emulator import Emulator, EmulatorError, check_instruction, pack_diagonals, pack_tiles, records
 from systolic_sim.golden import activation
 from systolic_sim.golden.requantise import quantise_multiplier, requantise
 

@@ -5,19 +5,19 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..registers import ADDRESS_WIDTH
-from .activation_unit import ActivationUnit
-from .axi import AXI4
-from .control import AxiLite, ControlRegisters, control_ports
-from .load import Loader
-from .matrix_unit import MatrixUnit
-from .read_dma import ReadDma
-from .row_reader import RowReader
-from .scoreboard import EXECUTORS
-from .sequencer import Sequencer
+from .activation.unit import ActivationUnit
+from .dma.load import Loader
+from .dma.read_dma import ReadDma
+from .dma.store import Storer
+from .dma.weight_reader import WeightReader
+from .host.control import AxiLite, ControlRegisters, control_ports
+from .lib.axi import AXI4
+from .matrix.matrix_unit import MatrixUnit
+from .matrix.row_reader import RowReader
+from .sequencer.scoreboard import EXECUTORS
+from .sequencer.sequencer import Sequencer
 from .shared import Shared, place
-from .store import Storer
 from .unified_buffer import UnifiedBuffer
-from .weight_reader import WeightReader
 
 __all__ = ["Tpu"]
 

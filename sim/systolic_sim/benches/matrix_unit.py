@@ -12,7 +12,7 @@ from cocotb.triggers import RisingEdge
 
 from systolic.config import Arch, Config, Format, Impl
 from systolic_sim.benches.agents import Sink, Source, elements, integers
-from systolic_sim.golden import cycles
+from systolic_sim.cycles import schedule as cycles
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import Program, random_program
 

@@ -20,9 +20,9 @@ import rich.progress
 import rich.table
 
 from systolic.config import Arch, Config, ConfigError, Format, Impl
-from systolic.engine import Engine, engine
-from systolic_sim import toolchain
-from systolic_sim.primitives import models_for
+from systolic.tpu_config import Engine, engine
+from systolic_sim.rtl import toolchain
+from systolic_sim.rtl.primitives import models_for
 
 __all__ = ["CONFIGS", "ENGINES", "SIMULATORS", "Report", "main", "run_bench"]
 

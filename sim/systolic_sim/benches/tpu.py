@@ -16,13 +16,13 @@ from cocotbext.axi import AxiResp
 
 from systolic import isa, registers
 from systolic.config import Arch, Config, Impl
-from systolic.engine import Engine
+from systolic.tpu_config import Engine
 from systolic_sim.benches.tpu_bus import CHANNELS, PAUSES, Host, Memory, pause, quieten, sample
 from systolic_sim.benches.tpu_monitor import FIELDS, Monitor
 from systolic_sim.benches.tpu_transfers import PAGE, Transfers, code
 from systolic_sim.emulator import Emulator, EmulatorError
-from systolic_sim.illegal_programs import illegal_program
-from systolic_sim.random_programs import random_program
+from systolic_sim.programs.illegal import illegal_program
+from systolic_sim.programs.random import random_program
 
 PATIENCE = 200_000   # cycles after which a program that has not ended never will
 LIGHT = (0.0, 0.1, 0.5)   # pauses where there is not much to be had from more of them

@@ -9,7 +9,7 @@ import pathlib
 
 import numpy as np
 
-from systolic_sim.toolchain import ToolError
+from systolic_sim.rtl.toolchain import ToolError
 
 __all__ = ["Digits", "SIDE", "load"]
 

@@ -60,7 +60,7 @@ def activity(path):
     Parameters
     ----------
     path : path
-        Waveform of :class:`~systolic_sim.rtl.MatrixUnitRtl`, from reset.
+        Waveform of :class:`~systolic_sim.rtl.matrix_unit.MatrixUnitRtl`, from reset.
 
     Returns
     -------

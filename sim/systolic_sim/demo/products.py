@@ -5,7 +5,7 @@ import time
 
 import numpy as np
 
-from systolic_sim.golden.cycles import schedule
+from systolic_sim.cycles.schedule import schedule
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import matmul_program, untile
 
@@ -32,7 +32,7 @@ class Tally:
     cycles : int
         From reset to the last result, the loading of the first weights included.
     predicted : int
-        The same by :func:`~systolic_sim.golden.cycles.schedule`.
+        The same by :func:`~systolic_sim.cycles.schedule.schedule`.
     bits : int
         Bits of the results.
     wrong : int

@@ -14,15 +14,15 @@ import rich.table
 
 from systolic import verilog
 from systolic.config import Format, preset
-from systolic.engine import engine
+from systolic.tpu_config import engine
 from systolic_sim.demo import mnist, picture, products, tpu
 from systolic_sim.demo.network import Bf16Network, Int8Network, classify
 from systolic_sim.demo.training import train
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import matmul_program
 from systolic_sim.progress import progress_bar
-from systolic_sim.rtl import MatrixUnitRtl
-from systolic_sim.tpu_rtl import TpuRtl
+from systolic_sim.rtl.matrix_unit import MatrixUnitRtl
+from systolic_sim.rtl.tpu import TpuRtl
 
 __all__ = ["run"]
 

@@ -1,4 +1,4 @@
-"""The recoded numbers of ``systolic.gateware.float``, in plain Python and by their definitions alone."""
+"""The recoded numbers of ``systolic.gateware.lib.float``, in plain Python and by their definitions alone."""
 
 import types
 

@@ -3,8 +3,8 @@ import random
 import pytest
 from amaranth.sim import Simulator
 
-from systolic.engine import ENGINES
 from systolic.gateware.unified_buffer import UnifiedBuffer
+from systolic.tpu_config import ENGINES
 
 
 def _clients(dut):

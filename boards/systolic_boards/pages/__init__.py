@@ -1,0 +1,1 @@
+"""Pages and pictures of docs/ that the flow's results fill."""

@@ -1,0 +1,1 @@
+"""A matrix unit that tests itself on a board."""

@@ -1,0 +1,1 @@
+"""The activation unit: requantisation, pooling, addition, lookup."""

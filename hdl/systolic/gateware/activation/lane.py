@@ -1,0 +1,193 @@
+"""The lanes of the activation unit: the data path of one channel each."""
+
+import enum
+
+from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from amaranth.lib import data, memory
+from amaranth.lib.wiring import In, Out
+
+from ... import isa
+from ..shared import Shared, place
+from .requantise import Requantise, Scale
+
+__all__ = ["Addend", "Control", "Lanes", "Record", "SUM_TO_WRITE", "Source"]
+
+#: Cycles from an operand at the entrance of requantisation to the byte at the output: clamped, looked up, chosen.
+SUM_TO_WRITE = Requantise.LATENCY + 3
+
+
+class Record(data.StructLayout):
+    """A parameter record, decoded."""
+
+    def __init__(self):
+        super().__init__({"bias": signed(32), "scale": Scale()})
+
+
+class Source(enum.Enum):
+    """What is requantised: a row of sums, a pooled window, a pixel shifted left by 20 bits, the sum of two of those."""
+
+    SUMS = 0
+    WINDOW = 1
+    PIXEL = 2
+    TOTAL = 3
+
+
+class Addend(enum.Enum):
+    """What is added behind the rounding: the zero point, nothing, or the result before."""
+
+    ZERO_POINT = 0
+    NOTHING = 1
+    RESULT = 2
+
+
+class Control(data.StructLayout):
+    """What all lanes do in a cycle. Cycle 0 is the one in which an operand enters requantisation.
+
+    ``group``, ``source``, ``entry`` (record): of the operand, in cycle -1. ``scale_entry``: the same in cycle 2.
+    ``addend``: in cycle ``Requantise.LATENCY`` - 1. ``first``: the pixel that came in the cycle before begins a window.
+    ``record``, ``record_entry``: to be written in lanes with ``record_write``. ``table_write``: ``record.bias`` has
+    a byte of the table. The others are of the instruction and constant while anything is under way.
+    """
+
+    def __init__(self, engine):
+        entry = range(self.entries(engine))
+        super().__init__({
+            "group": range(engine.groups), "source": Source, "entry": entry, "scale_entry": entry,
+            "addend": Addend, "first": 1, "record": Record(), "record_entry": entry, "table_write": 1,
+            "table_address": 8, "maximum": 1, "fp32": 1, "lookup": 1, "zero_point": signed(8), "low": signed(8),
+            "high": signed(8)})
+
+    @staticmethod
+    def entries(engine):
+        """Records that a lane holds: one a group, or the three of an addition."""
+        return max(3, engine.groups)
+
+
+class _Lane(Shared):
+    """One channel of every group.
+
+    ::
+
+        sums ─▶ group ──────────────▶┐                                              ┌▶ table ─▶┐
+        pixel ─▶ z ─▶ pool ─▶ z ────▶│source ─▶ z ─▶ requantise ─▶ clamp ─▶ z ──────┴▶ z ─────▶│─▶ z ─▶ o
+                                ┌───▶┘           bias, scale ┘ │
+                                └──────────────────────────────┘
+    """
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.module_name = "activation_lane"
+        super().__init__({"control": In(Control(engine)), "sums": In(32 * engine.groups), "pixel": In(signed(8)),
+                          "record_write": In(1), "o": Out(signed(8))})
+
+    def build(self, platform):
+        m, control = Module(), self.control
+        unit = place(m, "requantise", Requantise())
+        result = unit.y[:32].as_signed()
+        window = self._pool(m)
+        source = Signal(signed(32), reset_less=True)
+        with m.Switch(control.source):
+            for case, value in ((Source.SUMS, self.sums.word_select(control.group, 32)), (Source.WINDOW, window),
+                                (Source.PIXEL, window << 20), (Source.TOTAL, result)):
+                with m.Case(case):
+                    m.d.sync += source.eq(value)
+        record = control.record
+        m.d.comb += [
+            unit.fp32.eq(control.fp32), unit.x.eq(source),
+            unit.bias.eq(self._memory(m, "biases", record.bias, control.entry)),
+            unit.scale.eq(self._memory(m, "scales", record.scale, control.scale_entry)),
+        ]
+        with m.Switch(control.addend):
+            with m.Case(Addend.ZERO_POINT):
+                m.d.comb += unit.addend.eq(control.zero_point)
+            with m.Case(Addend.RESULT):
+                m.d.comb += unit.addend.eq(result)
+        self._finish(m, self._clamp(m, unit))
+        return m
+
+    def _pool(self, m):
+        """Two cycles: the maximum or the sum of the window so far; of one pixel, that pixel."""
+        pixel, window = Signal(signed(8), reset_less=True), Signal(signed(24), reset_less=True)
+        m.d.sync += pixel.eq(self.pixel)
+        most = window[:8].as_signed()
+        with m.If(self.control.first | (self.control.maximum & (pixel > most))):
+            m.d.sync += window.eq(pixel)
+        with m.Elif(~self.control.maximum):
+            m.d.sync += window.eq(window + pixel)
+        return window
+
+    def _memory(self, m, name, value, entry):
+        """What an entry of the records holds, one cycle later."""
+        depth = Control.entries(self.engine)
+        m.submodules[name] = store = memory.Memory(shape=value.shape(), depth=depth, init=[])
+        read, write = store.read_port(), store.write_port()
+        m.d.comb += [
+            write.en.eq(self.record_write), write.addr.eq(self.control.record_entry), write.data.eq(value),
+            read.en.eq(1), read.addr.eq(entry),
+        ]
+        return read.data
+
+    def _clamp(self, m, unit):
+        low, high = self.control.low, self.control.high
+        byte = Signal(signed(8), reset_less=True)
+        with m.If(unit.under | ~unit.over & (unit.y < low)):
+            m.d.sync += byte.eq(low)
+        with m.Elif(unit.over | (unit.y > high)):
+            m.d.sync += byte.eq(high)
+        with m.Else():
+            m.d.sync += byte.eq(unit.y)
+        return byte
+
+    def _finish(self, m, byte):
+        """Two cycles: the byte, or what the table has for it."""
+        m.submodules.lookup_table = table = memory.Memory(shape=signed(8), depth=isa.TABLE_BYTES, init=[])
+        read, write = table.read_port(), table.write_port()
+        control, held = self.control, Signal(signed(8), reset_less=True)
+        out = Signal(signed(8), reset_less=True)
+        m.d.comb += [
+            write.en.eq(control.table_write), write.addr.eq(control.table_address),
+            write.data.eq(control.record.bias), read.en.eq(1), read.addr.eq(Cat(byte[:7], ~byte[7])), self.o.eq(out),
+        ]
+        m.d.sync += [held.eq(byte), out.eq(Mux(control.lookup, read.data, held))]
+
+
+class Lanes(Shared):
+    """Some lanes side by side; many are two halves, which is much less to elaborate.
+
+    Members
+    -------
+    control : In, Control
+    sums, pixels, record_write : In
+        ``groups`` sums, a pixel and a bit for each lane.
+    o : Out
+        A byte of each lane, ``SUM_TO_WRITE`` cycles after the operand entered requantisation.
+    """
+
+    FLAT = 16
+
+    def __init__(self, engine, lanes):
+        self.engine = engine
+        self.lanes = lanes
+        self.module_name = f"activation_lanes_{lanes}"
+        super().__init__({"control": In(Control(engine)), "sums": In(32 * engine.groups * lanes),
+                          "pixels": In(8 * lanes), "record_write": In(lanes), "o": Out(8 * lanes)})
+
+    def build(self, platform):
+        m, half = Module(), self.lanes // 2
+        if self.lanes <= self.FLAT:
+            for lane in range(self.lanes):
+                part = place(m, f"lane_{lane}", _Lane(self.engine))
+                self._connect(m, part, part.pixel, lane, lane + 1)
+        else:
+            for name, start, stop in (("low", 0, half), ("high", half, self.lanes)):
+                part = place(m, name, Lanes(self.engine, stop - start))
+                self._connect(m, part, part.pixels, start, stop)
+        return m
+
+    def _connect(self, m, part, pixels, start, stop):
+        width = 32 * self.engine.groups
+        m.d.comb += [
+            part.control.eq(self.control), part.sums.eq(self.sums[width * start:width * stop]),
+            pixels.eq(self.pixels[8 * start:8 * stop]), part.record_write.eq(self.record_write[start:stop]),
+            self.o[8 * start:8 * stop].eq(part.o),
+        ]

@@ -1,0 +1,194 @@
+"""Requantisation of one lane, in the three roundings of docs/numerics.md."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from ..matrix.skew import delay
+from ..shared import Shared
+
+__all__ = ["Requantise", "Scale", "decode_scale"]
+
+# Bits of the shifter's window, those of them behind the binary point for fp32, and zeros ahead of the product.
+_WINDOW, _FRACTION, _ZEROS = 36, 25, 3
+
+
+class Scale(data.StructLayout):
+    """A parameter record's scale as the lanes use it, ``multiplier / 2**31 * 2**s``.
+
+    ``shift``: 30 - s, or, for fp32, 9 - s. ``twice``: rounding ``double`` and s negative, so a rounding comes before
+    the shift.
+    """
+
+    def __init__(self):
+        super().__init__({"multiplier": 31, "shift": 6, "twice": 1})
+
+
+def decode_scale(m, multiplier, shift, *, double, fp32):
+    """The Scale of a parameter record.
+
+    Parameters
+    ----------
+    m : Module
+    multiplier : Value, 32 bits
+        Q31 multiplier, or the bits of a float32.
+    shift : Value, signed, 6 bits
+        s; unused for fp32.
+    double, fp32 : Value
+        The rounding; neither: single.
+
+    Returns
+    -------
+    Signal of Scale
+        Combinational.
+    """
+    scale = Signal(Scale())
+    exponent = multiplier[23:31]
+    # A float is 1.f * 2**(exponent - 127). Times 2**32 it is still less than a half where the exponent is 94 or less;
+    # from 135 on no sum but 0 stays below 256, nor does it with the shift of 135.
+    small, large = exponent < 95, exponent > 134
+    with m.If(fp32):
+        m.d.comb += [
+            scale.multiplier.eq(Mux(small, 0, Cat(Const(0, 7), multiplier[:23], Const(1, 1)))),
+            scale.shift.eq(Mux(large, 0, 135 - exponent)),
+        ]
+    with m.Else():
+        m.d.comb += [scale.multiplier.eq(multiplier), scale.shift.eq(30 - shift), scale.twice.eq(double & shift[-1])]
+    return scale
+
+
+class Requantise(Shared):
+    """Adds a bias, scales, rounds; a sum a cycle.
+
+    ::
+
+        cycle 0        1, 2            3          4           5, 6, 7      8, 9, 10      11        12
+              x + bias │ fp32: to 24   │ four     │ sums of   │ window     │ round up?   │ window +  │ y
+                       │ bits          │ products │ them      │ of a right │             │ addend    │
+                                                              │ shift
+
+    In two's complement what is cut off is a floor, so ``single`` adds the first bit cut off. ``double`` adds, ahead of
+    a right shift, half of 2**31 with the sign of the sum to the product. ``fp32`` rounds half to even, and takes for a
+    half what a float32 number of that size cannot tell from it: with j bits ahead of the point, 2**(j - 25) to both
+    sides. Results beyond 255 are out of the range of any output: j ends at 8.
+
+    Members
+    -------
+    fp32 : In
+        That rounding; constant while anything is under way.
+    x, bias : In, signed 32
+        In cycle 0. Their sum wraps.
+    scale : In, Scale
+        In cycle ``SCALE``.
+    addend : In, signed 32
+        In cycle ``LATENCY`` - 1.
+    y : Out, signed 33
+        The result in cycle ``LATENCY``.
+    over, under : Out
+        The result without the addend was too large for y, or too small.
+    """
+
+    module_name = "requantise"
+    SCALE = 3
+    LATENCY = 12
+
+    fp32: In(1)
+    x: In(signed(32))
+    bias: In(signed(32))
+    scale: In(Scale())
+    addend: In(signed(32))
+    y: Out(signed(33))
+    over: Out(1)
+    under: Out(1)
+
+    def build(self, platform):
+        m = Module()
+        total = self._register(m, "total", signed(32), self.x + self.bias)
+        product = self._multiply(m, self._round_to_float(m, total))
+        window, over, sticky = self._shift(m, product, delay(m, self.scale.shift, 3, "shift"))
+        negative = delay(m, product[-1], 3, "negative")
+        integer, up = self._round(m, window, sticky, negative)
+        total = Cat(Const(1, 1), integer).as_signed() + Cat(up, self.addend).as_signed()
+        m.d.comb += [
+            self.y.eq(self._register(m, "sum", signed(33), total[1:].as_signed())),
+            Cat(self.over, self.under).eq(delay(m, Cat(over & ~negative, over & negative), 3, "beyond")),
+        ]
+        return m
+
+    def _register(self, m, name, shape, value):
+        register = Signal(shape, name=name, reset_less=True)
+        m.d.sync += register.eq(value)
+        return register
+
+    def _round_to_float(self, m, total):
+        """Two cycles: for fp32 the sum to 24 significant bits, half to even."""
+        ahead = Cat(bit ^ total[-1] for bit in total[24:31])
+        # drop[d]: d bits or more are too many.
+        drop = [Const(1, 1), *(ahead[d - 1:].any() & self.fp32 for d in range(1, 8)), Const(0, 1)]
+        gone = self._register(m, "gone", 7, Cat(drop[1:8]))
+        # A half less one unit is added, and that unit too if the number is odd.
+        odd = self._register(m, "odd", 1, Cat(total[d] & drop[d] & ~drop[d + 1] for d in range(1, 8)).any())
+        held = self._register(m, "held", signed(32), total)
+        rounded = Signal(signed(34))
+        m.d.comb += rounded.eq(Cat(Const(1, 1), held).as_signed() + Cat(odd, gone[1:]))
+        return self._register(m, "rounded", signed(33), Cat(rounded[1:8] & ~gone, rounded[8:]))
+
+    def _multiply(self, m, x):
+        """Three cycles: the exact product, plus what ``double`` adds. Factors for signed 18-bit multipliers."""
+        multiplier, factors = self.scale.multiplier, {}
+        for name, part in (("x_low", x[:17]), ("x_high", x[17:].as_signed()),
+                           ("m_low", multiplier[:17]), ("m_high", multiplier[17:])):
+            factors[name] = Signal(signed(18), name=name)
+            m.d.comb += factors[name].eq(part)
+        low, cross_x, cross_m, high = (
+            self._register(m, f"{a}_{b}", signed(36), factors[a] * factors[b])
+            for a, b in (("x_low", "m_low"), ("x_high", "m_low"), ("x_low", "m_high"), ("x_high", "m_high")))
+        half = delay(m, Cat(self.scale.twice, self.scale.twice & x[-1]), 1, "half")
+        cross = self._register(m, "cross", signed(35), cross_x + cross_m)
+        outer = Cat(low[:34], high[:30])
+        upper = outer[30:].as_signed() + Cat(half[0], half[1].replicate(33)).as_signed()
+        outer = self._register(m, "outer", 64, Cat(outer[:30], upper[:34]))
+        upper = outer[17:].as_signed() + cross
+        return self._register(m, "product", signed(63), Cat(outer[:17], upper[:46]))
+
+    def _shift(self, m, product, shift):
+        """Three cycles: 36 bits of the product, whether they are too few, and whether ones were dropped below."""
+        value, over, sticky = Cat(Const(0, _ZEROS), product).as_signed(), Const(0, 1), Const(0, 1)
+        for stage in range(3):
+            for bit in (5 - 2 * stage, 4 - 2 * stage):
+                value, lost, dropped = self._halve(m, value, shift[bit], 1 << bit)
+                over, sticky = over | lost, sticky | dropped
+            value = self._register(m, f"window_{stage}", signed(len(value)), value)
+            over = self._register(m, f"over_{stage}", 1, over)
+            sticky = self._register(m, f"sticky_{stage}", 1, sticky)
+            shift = delay(m, shift, 1, f"shift_{stage}")
+        return value, over, sticky
+
+    def _halve(self, m, value, choose, distance):
+        """The value, or shifted, in as many bits as still matter; whether it has more; whether ones were dropped."""
+        width = min(len(value), _WINDOW + distance - 1)
+        shifted = Signal(signed(width), name=f"shifted_{distance}")
+        m.d.comb += shifted.eq(Mux(choose, value >> distance, value))
+        lost = Cat(bit ^ value[-1] for bit in value[width - 1:]).any() & ~choose
+        return shifted, lost, value[:distance].any() & choose
+
+    def _round(self, m, window, sticky, negative):
+        """Two cycles: the integer part, and whether to add one to it."""
+        point = _FRACTION
+        ahead = Cat(bit ^ negative for bit in window[point:point + 8])
+        # at[b]: 2**(j - 25) is bit b of the window or a lower one.
+        at = self._register(m, "at", 9, Cat(*(~ahead[bit:].any() for bit in range(8)), Const(1, 1)))
+        zeros = self._register(m, "zeros", 1, ~window[9:point - 1].any())
+        ones = self._register(m, "ones", 1, window[9:point - 1].all())
+        sticky = delay(m, sticky, 1, "sticky")
+        held = self._register(m, "held_window", signed(len(window)), window)
+        low, higher = held[:9], Cat(Const(0, 1), at[:8])
+        # Above the half by no more than that bit alone, or below it by no more than that bit.
+        edge = (low & at & ~higher).any() & (sticky | (low & ~at).any())
+        above = zeros & ~(low & higher).any() & ~edge
+        below = ones & ~(~low & at).any()
+        half = held[point - 1]
+        up = Mux(Mux(half, above, below), held[point], half)
+        integer = Mux(self.fp32, held[point:].as_signed(), held[_ZEROS + 1:].as_signed())
+        return (self._register(m, "integer", signed(32), integer),
+                self._register(m, "up", 1, Mux(self.fp32, up, held[_ZEROS])))

@@ -1,0 +1,133 @@
+"""The steps of the activation unit: what it reads, takes and writes in which order, each access checked."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from ..ports import Command, fields
+from ..shared import Shared, place
+from .walk import Loops, RegionWalk
+
+__all__ = ["Place", "Steps"]
+
+
+class Place(data.StructLayout):
+    """Where an output goes. ``bad``: an access for it would leave its region, so there is an error instead."""
+
+    def __init__(self, engine):
+        super().__init__({"address": engine.address_width, "count": range(engine.lanes + 1), "last": 1, "bad": 1})
+
+
+class Steps(Shared):
+    """A step in a cycle: a group of sums, a pixel of a window; three steps for a group of an addition.
+
+    Members
+    -------
+    command : In, Command
+        An activate, pool or add.
+    activate, pool, add : In
+        Which one.
+    load : In
+        Begin with it.
+    run : In
+        Make steps; those of an activate as sums come.
+    sums : In
+        There are some.
+    ready : Out
+        This step is the last one for its row of sums.
+    ends : Out
+        In this cycle comes the last step of the instruction.
+    group, first : Out
+        Of this step: its group, and whether it begins a window.
+    phase : Out, a bit for each of three
+        Step of an addition: first input, second input, output. Goes round for ever.
+    request, address : Out
+        One cycle after a step: what it reads.
+    token, place : Out
+        Two cycles after the last step of an output: where it goes. After a bad one there are no more.
+    busy : Out
+        A step has not shown all of that yet.
+    failed : Out
+        There was a bad one.
+    """
+
+    resets = True
+    module_name = "activation_steps"
+
+    def __init__(self, engine):
+        self.engine = engine
+        super().__init__({
+            "command": In(Command()), "activate": In(1), "pool": In(1), "add": In(1), "load": In(1), "run": In(1),
+            "sums": In(1), "ready": Out(1), "ends": Out(1), "group": Out(range(engine.groups)), "first": Out(1),
+            "phase": Out(3, init=1), "request": Out(1), "address": Out(engine.address_width),
+            "token": Out(1), "place": Out(Place(engine)), "busy": Out(1), "failed": Out(1)})
+
+    def build(self, platform):
+        m = Module()
+        loops = self._loops(m)
+        walks = self._walks(m, loops)
+        self._check(m, self._step(m, loops), *walks)
+        return m
+
+    def _loops(self, m):
+        op, loops = fields(self.command.words, "pool"), place(m, "loops", Loops(self.engine))
+        m.d.comb += [
+            loops.load.eq(self.load), loops.x_count.eq(op.x_count), loops.y_count.eq(op.y_count),
+            loops.kx_count.eq(op.kx_count), loops.ky_count.eq(op.ky_count), loops.channels.eq(op.channels),
+            self.group.eq(loops.group), self.first.eq(loops.first | self.add),
+        ]
+        m.d.sync += self.phase.eq(Mux(self.load, 1, self.phase.rotate_left(1)))
+        return loops
+
+    def _walks(self, m, loops):
+        """Of the outputs, and of the first and the second input."""
+        pool, add = fields(self.command.words, "pool"), fields(self.command.words, "add")
+        walks = [place(m, name, RegionWalk(self.engine)) for name in ("outputs", "inputs", "others")]
+        outputs, inputs, others = walks
+        group = Const(self.engine.lanes, RegionWalk.STRIDE)
+        m.d.comb += [
+            outputs.base.eq(pool.base), outputs.size.eq(pool.size),
+            outputs.strides.eq(Cat(pool.y_stride, pool.x_stride, group)),
+            inputs.base.eq(pool.from_base), inputs.size.eq(pool.from_size),
+            inputs.start.eq(Mux(self.pool, pool.start - pool.from_base, 0)),
+            inputs.strides.eq(Cat(pool.from_y_stride, pool.from_x_stride, group, pool.ky_stride, pool.kx_stride)),
+            others.base.eq(add.other_base), others.size.eq(add.other_size),
+            others.strides.eq(Cat(add.other_y_stride, add.other_x_stride, group)),
+        ]
+        for walk in walks:
+            m.d.comb += [walk.load.eq(self.load), walk.advance.eq(loops.advance), walk.count.eq(loops.count)]
+        return walks
+
+    def _step(self, m, loops):
+        """What the step does, one cycle later."""
+        valid = Signal()
+        step = Signal(data.StructLayout({"valid": 1, "reads": 1, "other": 1, "final": 1, "last": 1,
+                                         "count": loops.count.shape()}))
+        m.d.comb += [
+            valid.eq(self.run & ~self.failed & (~self.activate | self.sums)),
+            loops.step.eq(valid & (~self.add | self.phase[2])),
+            self.ready.eq(self.run & ~self.failed & self.activate & loops.row_end),
+            self.ends.eq(loops.step & loops.last),
+        ]
+        m.d.sync += [
+            step.valid.eq(valid), step.count.eq(loops.count), step.last.eq(loops.last),
+            step.reads.eq(self.pool | (self.add & ~self.phase[2])), step.other.eq(self.add & self.phase[1]),
+            step.final.eq(Mux(self.add, self.phase[2], self.activate | loops.whole)),
+        ]
+        return step
+
+    def _check(self, m, step, outputs, inputs, others):
+        good, outside = Signal(), Signal()
+        m.d.comb += [
+            outside.eq((step.reads & Mux(step.other, others.outside, inputs.outside))
+                       | (step.final & outputs.outside)),
+            good.eq(step.valid & ~self.failed),
+            self.request.eq(good & step.reads & ~outside),
+            self.address.eq(Mux(step.other, others.address, inputs.address)),
+            self.busy.eq(step.valid | self.token),
+        ]
+        m.d.sync += [
+            self.token.eq(good & (step.final | outside)), self.failed.eq(self.failed | (good & outside)),
+            self.place.address.eq(outputs.address), self.place.count.eq(step.count),
+            self.place.last.eq(step.last), self.place.bad.eq(outside),
+        ]

@@ -1,0 +1,212 @@
+"""The activation unit: from sums, or from bytes of the unified buffer, to bytes in the unified buffer."""
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.lib import data, memory, stream
+from amaranth.lib.wiring import In, Out
+
+from ... import isa
+from ..matrix.skew import delay
+from ..ports import BufferRead, Command, Write, engine_ports, fields
+from ..shared import Shared, place
+from .lane import SUM_TO_WRITE, Addend, Control, Lanes, Source
+from .records import RecordReader
+from .requantise import Requantise
+from .steps import Place, Steps
+
+__all__ = ["ActivationUnit"]
+
+_REGION = next(code for code, (name, _) in isa.ERRORS.items() if name == "region")
+_FP32 = isa.ROUNDINGS.index("fp32")
+_KINDS = tuple(each.name for each in isa.INSTRUCTIONS if each.engine == "activation")
+
+
+class _Configuration(data.StructLayout):
+    """What of an instruction is constant while its outputs are under way."""
+
+    def __init__(self):
+        super().__init__({name: 1 for name in (*_KINDS, "per_channel", "maximum", "fp32", "lookup")} | {
+            "index": 16, "zero_point": signed(8), "low": signed(8), "high": signed(8)})
+
+
+class ActivationUnit(Shared):
+    """Executes activate, pool, add and load_table.
+
+    An instruction first reads its parameter records, while outputs of the one before are still under way. Then it
+    makes its steps: a group of ``lanes`` channels in a cycle, or a pixel of a window; three cycles for a group of an
+    addition, in which a lane's one multiplier scales both inputs and, one latency later, their sum.
+
+    ::
+
+        cycle 0         1           2              5        6      7        8
+              Steps ──▶ address ──▶ read request   data ──▶ z ──▶ pool ──▶ operand
+                            └─────▶ place ─▶ queue
+              results ▶ operand ──▶ requantise, clamp, look up ──────▶ (15 cycles) ──▶ write
+
+    Where an output goes waits in a queue until the output comes; what travels with the data is one bit, which enters
+    the shift register ``chain`` at one of three stages, for the three ways data can take. Nothing on them ever waits.
+
+    Members
+    -------
+    results : In(stream)
+        Rows of sums for activate.
+    read : Out(BufferRead)
+        Requests are taken at once.
+    write : Out(stream of Write)
+        Taken at once.
+    command, done, busy, moving, error
+        See :func:`.ports.engine_ports`. A command is taken when all steps of the one before are made. An error comes
+        in place of the write that cannot be: all before it are made, none after it.
+    """
+
+    resets = True
+    module_name = "activation_unit"
+
+    # Stages of the chain: its entrances for the sum of two inputs, for what was read and for sums, and its length.
+    TOTAL, READ, SUMS = 0, Requantise.LATENCY, Requantise.LATENCY + 7
+    STAGES = Requantise.LATENCY + 5 + SUM_TO_WRITE
+
+    def __init__(self, engine):
+        # The phases of an addition meet again after the latency.
+        assert Requantise.LATENCY % 3 == 0
+        self.engine = engine
+        super().__init__(engine_ports() | {
+            "results": In(stream.Signature(data.ArrayLayout(32, engine.unit.arch.cols))),
+            "read": Out(BufferRead(engine)), "write": Out(stream.Signature(Write(engine)))})
+
+    def build(self, platform):
+        m = Module()
+        command, ahead, active = Signal(Command()), Signal(_Configuration()), Signal(_Configuration())
+        steps, records = place(m, "steps", Steps(self.engine)), place(m, "records", RecordReader(self.engine))
+        chain = self._chain(m, steps, active)
+        self._take(m, command, ahead)
+        self._control(m, steps, records, chain, ahead, active)
+        m.d.comb += [steps.command.eq(command), records.command.eq(command), records.data.eq(self.read.data)]
+        m.d.comb += [getattr(steps, name).eq(ahead[name]) for name in ("activate", "pool", "add")]
+        m.d.comb += [getattr(records, name).eq(ahead[name]) for name in ("activate", "add", "load_table")]
+        m.d.sync += [
+            self.read.request.valid.eq(records.request | steps.request),
+            self.read.request.payload.eq(Mux(records.request, records.address, steps.address)),
+        ]
+        self._lanes(m, steps, records, active)
+        return m
+
+    def _take(self, m, command, ahead):
+        """A new instruction, decoded on its way into the register."""
+        new = self.command.payload
+        op, pool = fields(new.words, "activate"), fields(new.words, "pool")
+        kind = {each.name: new.words[:8] == each.opcode for each in isa.INSTRUCTIONS if each.name in _KINDS}
+        with m.If(self.command.valid & self.command.ready):
+            m.d.sync += [command.eq(new), *(ahead[name].eq(value) for name, value in kind.items())]
+            m.d.sync += [
+                ahead.per_channel.eq(kind["activate"] & op.per_channel), ahead.maximum.eq(pool.maximum),
+                ahead.fp32.eq((new.rounding == _FP32) & ~kind["add"]), ahead.lookup.eq(op.lookup),
+                ahead.index.eq(new.index), ahead.zero_point.eq(op.zero_point), ahead.low.eq(op.low),
+                ahead.high.eq(op.high),
+            ]
+
+    def _chain(self, m, steps, active):
+        """The bit that travels with each output, and what becomes of it in the end."""
+        chain = Signal(self.STAGES)
+        entrances = Signal(self.STAGES)
+        m.d.comb += [
+            entrances[self.TOTAL].eq(steps.token & active.add), entrances[self.READ].eq(steps.token & active.pool),
+            entrances[self.SUMS].eq(steps.token & active.activate),
+        ]
+        m.d.sync += chain.eq(Cat(0, chain[:-1]) | entrances)
+        target = self._queue(m, steps, chain[-2])
+        m.d.sync += [
+            self.write.valid.eq(chain[-1] & ~target.bad), self.write.payload.address.eq(target.address),
+            self.write.payload.count.eq(target.count),
+        ]
+        m.d.sync += [self.done.eq(chain[-1] & target.last & ~target.bad), self.error.valid.eq(chain[-1] & target.bad)]
+        return chain
+
+    def _queue(self, m, steps, leave):
+        """The places of outputs under way; the oldest in the cycle after ``leave``."""
+        depth = 1 << (self.STAGES - 1).bit_length()
+        m.submodules.places = store = memory.Memory(shape=Place(self.engine), depth=depth, init=[])
+        write, read = store.write_port(), store.read_port()
+        m.d.comb += [write.en.eq(steps.token), write.data.eq(steps.place), read.en.eq(1)]
+        m.d.sync += [write.addr.eq(write.addr + steps.token), read.addr.eq(read.addr + leave)]
+        return read.data
+
+    def _control(self, m, steps, records, chain, ahead, active):
+        # Records must not change before the last operand of the instruction before has met its own.
+        early, under_way, missing = Signal(), Signal(), Signal()
+        m.d.comb += [
+            early.eq(steps.busy | chain[:self.SUMS + 1].any()), under_way.eq(steps.busy | chain.any()),
+            self.moving.eq(under_way | records.busy), self.error.code.eq(_REGION), self.error.index.eq(active.index),
+            steps.sums.eq(self.results.valid), self.results.ready.eq(steps.ready),
+        ]
+        with m.FSM() as states:
+            with m.State("IDLE"):
+                m.d.comb += self.command.ready.eq(~steps.failed)
+                with m.If(self.command.valid & ~steps.failed):
+                    m.next = "LOAD"
+            with m.State("LOAD"):
+                m.d.comb += records.load.eq(1)
+                m.d.sync += missing.eq(0)
+                with m.If(ahead.load_table):
+                    m.next = "WAIT"
+                with m.Elif(~early):
+                    m.next = "RECORDS"
+            with m.State("RECORDS"):
+                m.d.comb += records.go.eq(1)
+                m.d.sync += missing.eq(records.missing)
+                with m.If(records.missing | records.last):
+                    m.next = "WAIT"
+            with m.State("WAIT"):
+                with m.If(~under_way & ~records.busy):
+                    m.d.sync += [active.eq(ahead), self.error.valid.eq(missing)]
+                    m.d.comb += steps.load.eq(1)
+                    with m.If(missing):
+                        m.next = "DEAD"
+                    with m.Elif(ahead.load_table):
+                        m.next = "TABLE"
+                    with m.Else():
+                        m.next = "STEPS"
+            with m.State("STEPS"):
+                m.d.comb += steps.run.eq(1)
+                with m.If(steps.ends):
+                    m.next = "IDLE"
+            with m.State("TABLE"):
+                m.d.comb += records.go.eq(1)
+                with m.If(records.last):
+                    m.next = "FINISH"
+            with m.State("FINISH"):
+                with m.If(~records.busy):
+                    m.d.sync += self.done.eq(1)
+                    m.next = "IDLE"
+            with m.State("DEAD"):
+                pass
+        m.d.comb += self.busy.eq(~states.ongoing("IDLE") | under_way | self.write.valid)
+
+    def _lanes(self, m, steps, records, active):
+        lanes = place(m, "lanes", Lanes(self.engine, self.engine.lanes))
+        control = Signal(Control(self.engine))
+        # Seven cycles after its step an operand enters the lanes: its phase is the one before the present one.
+        phase = Mux(steps.phase[0], 2, Mux(steps.phase[1], 0, 1))
+        total, second = steps.phase[0], steps.phase[2]
+        m.d.comb += [
+            control.group.eq(steps.group),
+            control.source.eq(Mux(active.activate, Source.SUMS, Mux(
+                active.pool, Source.WINDOW, Mux(total, Source.TOTAL, Source.PIXEL)))),
+            control.entry.eq(Mux(active.add, phase, Mux(active.per_channel, steps.group, 0))),
+            control.scale_entry.eq(delay(m, control.entry, Requantise.SCALE, "scale_entry")),
+            control.addend.eq(Mux(~active.add | total, Addend.ZERO_POINT, Mux(
+                second, Addend.RESULT, Addend.NOTHING))),
+            control.first.eq(delay(m, steps.first, 6, "first")),
+            control.record.eq(records.record), control.record_entry.eq(records.entry),
+            control.table_write.eq(records.table_write), control.table_address.eq(records.table_address),
+            lanes.control.eq(control), lanes.record_write.eq(records.write), lanes.sums.eq(self._sums()),
+            lanes.pixels.eq(self.read.data[:8 * self.engine.lanes]), self.write.payload.data.eq(lanes.o),
+        ]
+        m.d.comb += [control[name].eq(active[name])
+                     for name in ("maximum", "fp32", "lookup", "zero_point", "low", "high")]
+
+    def _sums(self):
+        """The row of sums, ordered by lanes and then by groups."""
+        cols, sums = self.engine.unit.arch.cols, self.results.payload.as_value()
+        channels = (lane + self.engine.lanes * group
+                    for lane in range(self.engine.lanes) for group in range(self.engine.groups))
+        return Cat(sums.word_select(channel, 32) if channel < cols else Const(0, 32) for channel in channels)

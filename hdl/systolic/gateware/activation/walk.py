@@ -1,0 +1,139 @@
+"""What the activation unit walks over: outputs, the pixels of their windows, and where all those are."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib.wiring import In, Out
+
+from ..shared import Shared
+
+__all__ = ["LEVELS", "Loops", "RegionWalk"]
+
+#: Loops, outermost first: outputs in y and x, groups of channels, pixels of a window.
+LEVELS = ("y", "x", "group", "ky", "kx")
+
+
+class Loops(Shared):
+    """Counts through an instruction, a step whenever it is told to.
+
+    Members
+    -------
+    load : In
+        Begin with the counts as they are now.
+    x_count, y_count, kx_count, ky_count, channels : In
+        As in the instruction; 0 is 1.
+    step : In
+        Go on.
+    advance : Out, a bit for each of ``LEVELS``
+        The loop that goes on at a step; those inside it begin again.
+    count : Out
+        Channels of this group.
+    group : Out
+        Its number.
+    first, whole : Out
+        The first pixel of a window, and the last.
+    row_end, last : Out
+        The last pixel of an output's last group, and that of the last output.
+    """
+
+    resets = True
+
+    def __init__(self, engine):
+        self.lanes = engine.lanes
+        self.module_name = "activation_loops"
+        super().__init__({
+            "load": In(1), "x_count": In(16), "y_count": In(16), "kx_count": In(8), "ky_count": In(8),
+            "channels": In(16), "step": In(1), "advance": Out(len(LEVELS)), "count": Out(range(self.lanes + 1)),
+            "group": Out(range(engine.groups)), "first": Out(1), "whole": Out(1), "row_end": Out(1), "last": Out(1)})
+
+    def build(self, platform):
+        m = Module()
+        ends, inside = {}, self.step
+        for level in reversed(LEVELS):
+            ends[level] = Signal(name=f"{level}_end")
+            goes = Signal(name=f"{level}_goes")
+            m.d.comb += goes.eq(inside & ~ends[level])
+            m.d.comb += self.advance[LEVELS.index(level)].eq(goes)
+            if level == "group":
+                self._groups(m, goes, inside, ends[level])
+            else:
+                self._counter(m, level, goes, inside, ends[level])
+            inside = inside & ends[level]
+        m.d.comb += [
+            self.whole.eq(ends["kx"] & ends["ky"]), self.row_end.eq(self.whole & ends["group"]),
+            self.last.eq(self.row_end & ends["x"] & ends["y"]),
+        ]
+        with m.If(self.load | self.step):
+            m.d.sync += self.first.eq(self.load | self.whole)
+        return m
+
+    def _counter(self, m, level, goes, inside, end):
+        """Steps left of a loop, and whether this is the last one."""
+        count = getattr(self, f"{level}_count")
+        left = Signal.like(count, name=f"{level}_left")
+        with m.If(self.load | inside & end):
+            m.d.sync += [left.eq(count), end.eq(count <= 1)]
+        with m.Elif(goes):
+            m.d.sync += [left.eq(left - 1), end.eq(left == 2)]
+
+    def _groups(self, m, goes, inside, end):
+        left, lanes = Signal(16, name="channels_left"), self.lanes
+        fewer = left - lanes
+        with m.If(self.load | inside & end):
+            short = self.channels <= lanes
+            m.d.sync += [left.eq(self.channels), end.eq(short), self.group.eq(0),
+                         self.count.eq(Mux(short, self.channels, lanes))]
+        with m.Elif(goes):
+            short = left <= 2 * lanes
+            m.d.sync += [left.eq(fewer), end.eq(short), self.group.eq(self.group + 1),
+                         self.count.eq(Mux(short, fewer, lanes))]
+
+
+class RegionWalk(Shared):
+    """The address that belongs to where the loops are, and whether it is inside its region.
+
+    Members
+    -------
+    load : In
+        Begin ``start`` bytes behind ``base``.
+    start, base, size : In
+        The region, in bytes.
+    strides : In, ``LEVELS`` of signed 24 bits
+        Bytes from one step of a loop to the next, innermost loop in the highest bits.
+    advance : In
+        The loop that goes on in this cycle.
+    count : In
+        Bytes to be accessed at the address.
+    address : Out
+        One cycle later.
+    outside : Out
+        With it: some of the bytes are not in the region.
+    """
+
+    STRIDE = 24
+
+    def __init__(self, engine):
+        width = engine.address_width
+        self.width = width
+        self.module_name = "activation_region_walk"
+        super().__init__({
+            "load": In(1), "start": In(width), "base": In(width), "size": In(width),
+            "strides": In(self.STRIDE * len(LEVELS)), "advance": In(len(LEVELS)),
+            "count": In(range(engine.lanes + 1)), "address": Out(width), "outside": Out(1)})
+
+    def build(self, platform):
+        m = Module()
+        # Of each loop, the place where its present step began, relative to the region.
+        begun = [Signal(self.width, name=f"{level}_offset", reset_less=True) for level in LEVELS]
+        offset, origin, stride = Signal(self.width), Signal(self.width), Signal(signed(self.STRIDE))
+        for index, place in enumerate(begun):
+            with m.If(self.advance[index]):
+                m.d.comb += [origin.eq(place), stride.eq(self.strides.word_select(index, self.STRIDE))]
+        m.d.comb += offset.eq(Mux(self.load, self.start, origin + stride))
+        for index, place in enumerate(begun):
+            with m.If(self.load | self.advance[:index + 1].any()):
+                m.d.sync += place.eq(offset)
+        here, room = Signal(self.width, reset_less=True), Signal(signed(self.width + 1), reset_less=True)
+        m.d.sync += [
+            here.eq(begun[-1]), room.eq(self.size - self.count), self.address.eq(self.base + begun[-1]),
+        ]
+        m.d.comb += self.outside.eq(here > room)
+        return m

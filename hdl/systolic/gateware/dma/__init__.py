@@ -1,0 +1,1 @@
+"""Units that move data between memory and the machine."""

@@ -1,0 +1,213 @@
+"""From instructions to bursts."""
+
+from amaranth.hdl import Module, Mux, Signal, signed
+from amaranth.lib import data, stream
+from amaranth.lib.wiring import In, Out
+
+from ..ports import Error, fields
+from ..shared import Shared
+
+__all__ = ["PAGE_BYTES", "REGION", "Burst", "BurstWalker", "Transfer", "transfers"]
+
+#: No burst crosses a multiple of this.
+PAGE_BYTES = 4096
+
+#: Code of the error that a row is not inside its regions.
+REGION = 5
+
+
+class Transfer(data.StructLayout):
+    """Rows of bytes to move between memory and unified buffer.
+
+    Fields as in ``read_host_memory`` of :mod:`systolic.isa`. ``mark`` comes back with every burst.
+    """
+
+    def __init__(self, engine, *, count_width):
+        super().__init__({
+            "memory": 32, "memory_size": 32, "memory_stride": 32,
+            "base": engine.address_width, "size": engine.address_width, "stride": signed(24),
+            "row_bytes": 24, "row_count": count_width, "mark": 1, "index": 16,
+        })
+
+
+class Burst(data.StructLayout):
+    """A burst: where in memory and where in the unified buffer, and its number of beats.
+
+    ``tail``: bytes of its last beat, less one; the others are full. ``final``: the instruction ends with it.
+    """
+
+    def __init__(self, engine):
+        super().__init__({
+            "memory": 32, "buffer": engine.address_width, "beats": 9, "tail": range(engine.bus_bytes),
+            "final": 1, "mark": 1, "index": 16,
+        })
+
+
+class BurstWalker(Shared):
+    """Walks the rows of a transfer, and cuts them into bursts of at most ``burst_beats`` beats within 4 KB.
+
+    ::
+
+        i ─▶ row: next address ─▶ inside its regions? ─▶ cut: beats to the 4 KB, left in the row ─▶ o
+                        │                │                              │
+                        └────────────────┴── 3 cycles a row ────────────┴── 3 cycles a burst
+
+    Parameters
+    ----------
+    engine : Engine
+    module_name : str
+    count_width : int
+        Bits of the number of rows.
+    buffer : bool
+        Whether the unified buffer takes part; if not, its fields are ignored.
+
+    Members
+    -------
+    i : In(stream of Transfer)
+        The next can be taken once the last row of the one before is being cut.
+    o : Out(stream of Burst)
+    stop : In(1)
+        Offer no burst from now on.
+    error : Out(Error)
+        A row is not inside its regions. No burst of it is offered, or only those up to the end of memory, and none
+        after it.
+    """
+
+    resets = True
+
+    def __init__(self, engine, module_name, *, count_width=16, buffer=True):
+        self.engine = engine
+        self.module_name = module_name
+        self.count_width = count_width
+        self.buffer = buffer
+        self.shift = engine.bus_bytes.bit_length() - 1
+        super().__init__({
+            "i": In(stream.Signature(Transfer(engine, count_width=count_width))),
+            "o": Out(stream.Signature(Burst(engine))), "stop": In(1), "error": Out(Error()),
+        })
+
+    def build(self, platform):
+        m = Module()
+        row = Signal(data.StructLayout({
+            "memory": 33, "buffer": self.engine.address_width, "beats": 25 - self.shift, "tail": self.shift,
+            "final": 1, "mark": 1, "index": 16, "inside": 1,
+        }))
+        offered, taken = Signal(), Signal()
+        bad_row = self._rows(m, row, offered, taken)
+        wrapped = self._cut(m, row, offered, taken)
+        m.d.sync += self.error.valid.eq(bad_row | wrapped)
+        m.d.comb += self.error.code.eq(REGION)
+        return m
+
+    def _rows(self, m, row, offered, taken):
+        """From transfers to rows; returns whether one is found not to be inside its regions."""
+        bus_bytes = self.engine.bus_bytes
+        transfer = Signal(self.i.payload.shape())
+        bad = Signal()
+        inside = self._region(m, "memory", row.memory, transfer.memory, transfer.memory_size,
+                              transfer.memory_stride, transfer.row_bytes, taken) & ~row.memory[32]
+        if self.buffer:
+            inside &= self._region(m, "buffer", row.buffer, transfer.base, transfer.size,
+                                   transfer.stride, transfer.row_bytes, taken)
+        m.d.sync += [
+            row.beats.eq((transfer.row_bytes + (bus_bytes - 1)) >> self.shift), row.tail.eq(transfer.row_bytes - 1),
+            row.final.eq(transfer.row_count == 1), row.mark.eq(transfer.mark), row.index.eq(transfer.index),
+        ]
+        with m.FSM(name="row"):
+            with m.State("idle"):
+                m.d.comb += self.i.ready.eq(1)
+                m.d.sync += transfer.eq(self.i.payload)
+                with m.If(self.i.valid):
+                    m.next = "address"
+            with m.State("address"):
+                m.next = "inside"
+            with m.State("inside"):
+                m.d.sync += row.inside.eq(inside)
+                m.next = "offer"
+            with m.State("offer"):
+                m.d.comb += [offered.eq(row.inside), bad.eq(~row.inside)]
+                with m.If(bad):
+                    m.next = "dead"
+                with m.Elif(taken):
+                    m.d.sync += transfer.row_count.eq(transfer.row_count - 1)
+                    m.next = "address"
+                    with m.If(row.final):
+                        m.next = "idle"
+            with m.State("dead"):
+                pass
+        return bad
+
+    def _region(self, m, name, address, base, size, stride, row_bytes, taken):
+        """Keeps the row's address; returns whether the row is inside the region.
+
+        The sequencer has seen to it that a region of the unified buffer is inside the buffer. One of memory may go
+        on beyond 2**32: an access there has a carry into bit 32 of its address.
+        """
+        relative = Signal(len(base), name=f"{name}_relative")
+        end = Signal(max(len(base), len(row_bytes)) + 1, name=f"{name}_end")
+        m.d.sync += [address.eq(base + relative), end.eq(relative + row_bytes)]
+        with m.If(self.i.ready):
+            m.d.sync += relative.eq(0)
+        with m.Elif(taken):
+            m.d.sync += relative.eq(relative + stride)
+        return end <= size
+
+    def _cut(self, m, row, offered, taken):
+        """From rows to bursts; returns whether one ends where memory does, with more of its row to come."""
+        page = PAGE_BYTES // self.engine.bus_bytes
+        longest = min(self.engine.burst_beats, page)
+        rest = Signal(row.shape())
+        limit, beats = Signal(range(longest + 1)), Signal(range(longest + 1))
+        last, free, wrapped = Signal(), Signal(), Signal()
+        to_page, bytes_done, onward = Signal(range(page + 1)), Signal(PAGE_BYTES.bit_length()), Signal(33)
+        m.d.comb += [
+            to_page.eq(page - rest.memory[self.shift:PAGE_BYTES.bit_length() - 1]),
+            bytes_done.eq(beats << self.shift), onward.eq(rest.memory + bytes_done), taken.eq(offered & free),
+        ]
+        with m.If(self.o.ready):
+            m.d.sync += self.o.valid.eq(0)
+        with m.FSM(name="cut"):
+            with m.State("row"):
+                m.d.comb += free.eq(1)
+                with m.If(taken):
+                    m.next = "limit"
+            with m.State("limit"):
+                m.d.sync += limit.eq(Mux(to_page < longest, to_page, longest))
+                m.next = "beats"
+            with m.State("beats"):
+                m.d.sync += [beats.eq(Mux(rest.beats <= limit, rest.beats, limit)), last.eq(rest.beats <= limit)]
+                m.next = "burst"
+            with m.State("burst"):
+                with m.If(~self.o.valid & ~self.stop):
+                    m.d.comb += [free.eq(last), wrapped.eq(~last & onward[32])]
+                    m.d.sync += [rest.memory.eq(onward), rest.beats.eq(rest.beats - beats)]
+                    if self.buffer:
+                        m.d.sync += rest.buffer.eq(rest.buffer + bytes_done)
+                    self._offer(m, rest, beats, last)
+                    m.next = "limit"
+                    with m.If(wrapped):
+                        m.next = "dead"
+                    with m.Elif(last & ~taken):
+                        m.next = "row"
+            with m.State("dead"):
+                pass
+        with m.If(taken):
+            m.d.sync += rest.eq(row)
+        m.d.sync += self.error.index.eq(Mux(wrapped, rest.index, row.index))
+        return wrapped
+
+    def _offer(self, m, rest, beats, last):
+        burst = self.o.payload
+        m.d.sync += [
+            self.o.valid.eq(1), burst.memory.eq(rest.memory), burst.buffer.eq(rest.buffer), burst.beats.eq(beats),
+            burst.tail.eq(Mux(last, rest.tail, self.engine.bus_bytes - 1)), burst.final.eq(last & rest.final),
+            burst.mark.eq(rest.mark), burst.index.eq(rest.index),
+        ]
+
+
+def transfers(m, command, i, instruction):
+    """Commands of that instruction, which has the fields of a transfer, as transfers on the stream ``i``."""
+    op = fields(command.payload.words, instruction)
+    names = ("memory", "memory_size", "memory_stride", "base", "size", "stride", "row_bytes", "row_count")
+    m.d.comb += [i.payload[name].eq(op[name]) for name in names]
+    m.d.comb += [i.payload.index.eq(command.payload.index), i.valid.eq(command.valid), command.ready.eq(i.ready)]

@@ -1,0 +1,78 @@
+"""The loader: from memory into the unified buffer."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..lib.queue import Queue
+from ..ports import Write, engine_ports
+from ..shared import Shared, place
+from .bursts import transfers
+from .read_dma import Beat, ReadRequest
+from .transfers import BeatWalker, BurstReader, account
+
+__all__ = ["Loader"]
+
+BUS_READ = 7
+
+
+class Loader(Shared):
+    """Executes read_host_memory: a bus word a cycle, if memory delivers it and the buffer takes it.
+
+    ::
+
+        command ─▶ BurstReader ─▶ request ···▶ memory ···▶ beat ─▶ Queue ─┐
+                        │                                                 ├─▶ write
+                        └───────────▶ bursts asked for ─▶ BeatWalker ─────┘
+
+    Members
+    -------
+    command, done, busy, moving, error
+        See :func:`~systolic.gateware.ports.engine_ports`. ``done``: the last byte was taken by the buffer.
+    request : Out(stream of ReadRequest)
+    beat : In(Beat)
+    write : Out(stream of Write)
+    stop : In(1)
+        Ask for nothing from now on.
+
+    The next command is taken when the one before has no row left to ask for. A burst every three cycles.
+    """
+
+    resets = True
+    module_name = "loader"
+
+    def __init__(self, engine):
+        self.engine = engine
+        super().__init__(engine_ports() | {
+            "request": Out(stream.Signature(ReadRequest())), "beat": In(Beat(engine)),
+            "write": Out(stream.Signature(Write(engine))), "stop": In(1),
+        })
+
+    def build(self, platform):
+        m = Module()
+        reader = place(m, "reader", BurstReader(self.engine, "load"))
+        queue = place(m, "queue", Queue("load_queue", width=8 * self.engine.bus_bytes + 1, depth=reader.depth))
+        walker = place(m, "walker", BeatWalker(self.engine))
+        wiring.connect(m, reader.o, walker.i)
+        wiring.connect(m, reader.request, wiring.flipped(self.request))
+        transfers(m, self.command, reader.i, "read_host_memory")
+
+        step, write = walker.o.payload, self.write
+        left, final, failed, written = Signal(), Signal(), Signal(), Signal()
+        m.d.comb += written.eq(write.valid & write.ready)
+        dead = account(m, self, finished=written & final,
+                       moved=written | self.beat.valid | (reader.request.valid & reader.request.ready),
+                       errors=[(reader.error.valid, reader.error.code, reader.error.index),
+                               (left & failed, BUS_READ, step.index)])
+        m.d.comb += [
+            reader.stop.eq(self.stop | dead), reader.left.eq(left),
+            queue.i.valid.eq(self.beat.valid), queue.i.payload.eq(Cat(self.beat.data, self.beat.error)),
+            failed.eq(queue.o.payload[-1]),
+            left.eq(queue.o.valid & walker.o.valid & (~write.valid | write.ready) & ~dead),
+            queue.o.ready.eq(left), walker.o.ready.eq(left),
+        ]
+        m.d.sync += write.valid.eq((left & ~failed) | (write.valid & ~write.ready))
+        with m.If(left):
+            m.d.sync += [write.payload.address.eq(step.address), write.payload.count.eq(step.count),
+                         write.payload.data.eq(queue.o.payload[:-1]), final.eq(step.final)]
+        return m

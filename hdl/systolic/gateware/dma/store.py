@@ -1,0 +1,124 @@
+"""The storer: from the unified buffer into memory."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import wiring
+from amaranth.lib.wiring import In, Out
+
+from ..lib.axi import AXI4, INCR
+from ..lib.queue import Queue
+from ..matrix.skew import delay
+from ..ports import BufferRead, engine_ports
+from ..shared import Shared, place
+from .bursts import Burst, BurstWalker, transfers
+from .transfers import BeatWalker, account
+
+__all__ = ["Storer"]
+
+BUS_WRITE = 8
+
+
+class Storer(Shared):
+    """Executes write_host_memory: a bus word a cycle, if the buffer delivers it and memory takes it.
+
+    ::
+
+                                 ┌─▶ AW
+        command ─▶ BurstWalker ──┼─▶ Queue ─▶ BeatWalker ─▶ read ···▶ data ─▶ Queue ─▶ W
+                                 └─▶ Queue ─▶ B: whose, and is it the last?
+
+    Members
+    -------
+    command, done, busy, moving, error
+        See :func:`~systolic.gateware.ports.engine_ports`. ``done``: memory has answered the last burst.
+    read : Out(BufferRead)
+    bus : Out(AXI4)
+        Write channels.
+    stop : In(1)
+        Begin no burst from now on; those begun are finished.
+    idle : Out(1)
+        No burst is under way.
+
+    The next command is taken when the one before has no row left to begin. A burst every three cycles.
+    """
+
+    resets = True
+    module_name = "storer"
+
+    #: Words between the buffer and the bus: those under way at one a cycle, and the rest rides out stalls.
+    QUEUE = 16
+
+    #: Bursts whose data is still to be read, and bursts under way.
+    WAITING, UNDER_WAY = 2, 15
+
+    def __init__(self, engine):
+        self.engine = engine
+        super().__init__(engine_ports() | {
+            "read": Out(BufferRead(engine)), "bus": Out(AXI4(engine.bus_bytes, reads=False)),
+            "stop": In(1), "idle": Out(1, init=1),
+        })
+
+    def build(self, platform):
+        m = Module()
+        width = Burst(self.engine).size
+        walker = place(m, "walker", BurstWalker(self.engine, "store_walker"))
+        waiting = place(m, "waiting", Queue("store_burst_queue", width=width, depth=self.WAITING))
+        under_way = place(m, "under_way", Queue("store_answer_queue", width=17, depth=self.UNDER_WAY))
+        transfers(m, self.command, walker.i, "write_host_memory")
+        aw, b, burst = self.bus.aw, self.bus.b, walker.o.payload
+        begun, stopped = Signal(), Signal()
+        m.d.comb += [
+            walker.o.ready.eq(~aw.valid & waiting.i.ready & under_way.i.ready & ~stopped),
+            begun.eq(walker.o.valid & walker.o.ready),
+            waiting.i.valid.eq(begun), waiting.i.payload.eq(burst),
+            under_way.i.valid.eq(begun), under_way.i.payload.eq(Cat(burst.index, burst.final)),
+            b.ready.eq(1), under_way.o.ready.eq(b.valid),
+        ]
+        with m.If(begun):
+            m.d.sync += [aw.valid.eq(1), aw.payload.addr.eq(burst.memory), aw.payload.len.eq(burst.beats - 1)]
+        with m.Elif(aw.ready):
+            m.d.sync += aw.valid.eq(0)
+        m.d.comb += [aw.payload.size.eq(self.engine.bus_bytes.bit_length() - 1), aw.payload.burst.eq(INCR)]
+        self._count(m, begun, b.valid)
+
+        moved = self._move(m, waiting.o)
+        failed, (index, final) = b.valid & b.payload.resp[1], (under_way.o.payload[:16], under_way.o.payload[16])
+        dead = account(m, self, finished=b.valid & ~b.payload.resp[1] & final,
+                       moved=begun | (aw.valid & aw.ready) | moved | b.valid,
+                       errors=[(walker.error.valid, walker.error.code, walker.error.index),
+                               (failed, BUS_WRITE, index)])
+        m.d.comb += [stopped.eq(self.stop | dead), walker.stop.eq(stopped)]
+        return m
+
+    def _count(self, m, begun, answered):
+        """Counts the bursts under way, for ``idle``."""
+        count = Signal(range(self.UNDER_WAY + 2))
+        with m.If(begun & ~answered):
+            m.d.sync += [count.eq(count + 1), self.idle.eq(0)]
+        with m.If(answered & ~begun):
+            m.d.sync += [count.eq(count - 1), self.idle.eq(count == 1)]
+
+    def _move(self, m, bursts):
+        """From the buffer to W; returns whether a word was asked for or sent."""
+        engine, read, w = self.engine, self.read, self.bus.w
+        walker = place(m, "beats", BeatWalker(engine))
+        wiring.connect(m, bursts, walker.i)
+        queue = place(m, "queue", Queue("store_queue", width=w.payload.shape().size, depth=self.QUEUE))
+        room, free = Signal(init=1), Signal(range(self.QUEUE + 1), init=self.QUEUE)
+        asked, sent = Signal(), Signal()
+        step = delay(m, Cat(walker.o.payload.count, walker.o.payload.last), engine.READ_LATENCY, "step")
+        count, last = step[:-1], step[-1]
+        entering = Signal(w.payload.shape())
+        m.d.comb += [
+            read.request.valid.eq(walker.o.valid & room), read.request.payload.eq(walker.o.payload.address),
+            asked.eq(read.request.valid & read.request.ready), walker.o.ready.eq(asked),
+            entering.data.eq(read.data[:8 * engine.bus_bytes]), entering.last.eq(last),
+            entering.strb.eq(Cat(index < count for index in range(engine.bus_bytes))),
+            queue.i.valid.eq(read.valid), queue.i.payload.eq(entering),
+            w.valid.eq(queue.o.valid), w.payload.eq(queue.o.payload), queue.o.ready.eq(w.ready),
+            sent.eq(w.valid & w.ready),
+        ]
+        with m.If(asked & ~sent):
+            m.d.sync += [free.eq(free - 1), room.eq(free != 1)]
+        with m.If(sent & ~asked):
+            m.d.sync += [free.eq(free + 1), room.eq(1)]
+        return asked | sent

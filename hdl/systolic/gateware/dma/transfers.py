@@ -1,0 +1,171 @@
+"""What loader, weight reader and storer have in common around their bursts."""
+
+from amaranth.hdl import Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..lib.queue import Queue
+from ..ports import Error
+from ..shared import Shared, place
+from .bursts import Burst, BurstWalker, Transfer
+from .read_dma import ReadRequest
+
+__all__ = ["BeatWalker", "BurstReader", "Step", "account", "receive_depth"]
+
+
+class BurstReader(Shared):
+    """Asks for the bursts of a transfer, as far as there is room for them.
+
+    ::
+
+        i ─▶ BurstWalker ─▶ enough room? ─┬─▶ request
+                                          └─▶ a Queue ─▶ o
+
+    Parameters
+    ----------
+    engine : Engine
+    name : str
+        Begins the names of its modules.
+    options
+        Of :class:`BurstWalker`.
+
+    Members
+    -------
+    i : In(stream of Transfer)
+    request : Out(stream of ReadRequest)
+    o : Out(stream of Burst)
+        What was asked for, in that order.
+    left : In(1)
+        A beat has left the receive FIFO, whose room is ``depth`` beats.
+    stop, error
+        See :class:`BurstWalker`.
+
+    Attributes
+    ----------
+    depth : int
+        Beats to have asked for and not yet used. More than a burst, so that one a cycle can come from a
+        memory that takes :attr:`LATENCY` cycles.
+    """
+
+    resets = True
+
+    #: Cycles from a request to the first of its beats, and from room in the FIFO to a request, that cost nothing.
+    LATENCY = 48
+
+    def __init__(self, engine, name, **options):
+        self.engine = engine
+        self.module_name = f"{name}_bursts"
+        self.name = name
+        self.options = options
+        self.depth = receive_depth(engine)
+        super().__init__({
+            "i": In(stream.Signature(Transfer(engine, count_width=options.get("count_width", 16)))),
+            "request": Out(stream.Signature(ReadRequest())), "o": Out(stream.Signature(Burst(engine))),
+            "left": In(1), "stop": In(1), "error": Out(Error()),
+        })
+
+    def build(self, platform):
+        m = Module()
+        longest = self.engine.burst_beats
+        walker = place(m, "walker", BurstWalker(self.engine, f"{self.name}_walker", **self.options))
+        queue = place(m, "queue", Queue(f"{self.name}_burst_queue", width=Burst(self.engine).size,
+                                        depth=self.engine.reads_in_flight + 2))
+        wiring.connect(m, wiring.flipped(self.i), walker.i)
+        wiring.connect(m, queue.o, wiring.flipped(self.o))
+        asked = Signal()
+        enough = Signal(init=1)
+        room = Signal(range(self.depth + 1), init=self.depth)
+        m.d.comb += [
+            self.request.valid.eq(walker.o.valid & enough & queue.i.ready),
+            self.request.payload.address.eq(walker.o.payload.memory),
+            self.request.payload.beats.eq(walker.o.payload.beats),
+            asked.eq(self.request.valid & self.request.ready), walker.o.ready.eq(asked),
+            queue.i.valid.eq(asked), queue.i.payload.eq(walker.o.payload),
+            walker.stop.eq(self.stop), self.error.eq(walker.error),
+        ]
+        # One cycle late. The walker offers nothing in the cycle after a burst was taken, and room only grows otherwise.
+        m.d.sync += [room.eq(room - Mux(asked, walker.o.payload.beats, 0) + self.left), enough.eq(room >= longest)]
+        return m
+
+
+def receive_depth(engine):
+    """Beats of a receive FIFO that lets a memory of :attr:`BurstReader.LATENCY` deliver one a cycle."""
+    most = engine.reads_in_flight * engine.burst_beats
+    return engine.burst_beats + min(most, max(engine.burst_beats, BurstReader.LATENCY))
+
+
+class Step(data.StructLayout):
+    """A beat of a burst: its bytes, from ``address`` of the unified buffer on.
+
+    ``last``: of the burst. ``final``: of the instruction.
+    """
+
+    def __init__(self, engine):
+        super().__init__({
+            "address": engine.address_width, "count": range(engine.bus_bytes + 1), "last": 1, "final": 1, "index": 16,
+        })
+
+
+class BeatWalker(Shared):
+    """Takes bursts apart: one beat a cycle, without a gap between bursts that wait.
+
+    Members
+    -------
+    i : In(stream of Burst)
+    o : Out(stream of Step)
+    """
+
+    resets = True
+    module_name = "beat_walker"
+
+    def __init__(self, engine):
+        self.engine = engine
+        super().__init__({"i": In(stream.Signature(Burst(engine))), "o": Out(stream.Signature(Step(engine)))})
+
+    def build(self, platform):
+        m = Module()
+        bus_bytes = self.engine.bus_bytes
+        burst, step = self.i.payload, self.o.payload
+        left = Signal.like(burst.beats)
+        tail, final = Signal.like(burst.tail), Signal()
+        m.d.comb += [
+            self.i.ready.eq(~self.o.valid | (self.o.ready & step.last)),
+            step.count.eq(Mux(step.last, tail + 1, bus_bytes)), step.final.eq(step.last & final),
+        ]
+        with m.If(self.i.ready):
+            m.d.sync += [
+                self.o.valid.eq(self.i.valid), step.address.eq(burst.buffer), step.index.eq(burst.index),
+                left.eq(burst.beats), step.last.eq(burst.beats == 1), tail.eq(burst.tail), final.eq(burst.final),
+            ]
+        with m.Elif(self.o.ready):
+            m.d.sync += [step.address.eq(step.address + bus_bytes), left.eq(left - 1), step.last.eq(left == 2)]
+        return m
+
+
+def account(m, engine, *, finished, moved, errors):
+    """Drives ``done``, ``busy``, ``moving`` and ``error`` of an engine.
+
+    Parameters
+    ----------
+    finished, moved : Value
+        In this cycle: an instruction's last effect; anything but a command.
+    errors : list of (Value, int or Value, Value)
+        Condition, code and index.
+
+    Returns
+    -------
+    Signal
+        High from the cycle after the first error on; no further one is reported, and nothing is done.
+    """
+    dead, begun, ended = Signal(), Signal(), Signal()
+    under_way = Signal(range(engine.engine.reads_in_flight + 16))
+    m.d.comb += [begun.eq(engine.command.valid & engine.command.ready), ended.eq(finished & ~dead),
+                 engine.busy.eq(under_way.any())]
+    m.d.sync += [
+        engine.done.eq(ended), engine.moving.eq(begun | moved), engine.error.valid.eq(0),
+        under_way.eq(under_way + begun - ended),
+    ]
+    for condition, code, index in errors:
+        with m.If(condition & ~dead):
+            m.d.sync += [dead.eq(1), engine.error.valid.eq(1), engine.error.code.eq(code), engine.error.index.eq(index)]
+    return dead

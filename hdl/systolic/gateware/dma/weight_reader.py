@@ -1,0 +1,125 @@
+"""The weight reader: from memory to the matrix unit's weight FIFO."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, stream, wiring
+from amaranth.lib.wiring import In, Out
+
+from ..lib.queue import Queue
+from ..ports import engine_ports, fields
+from ..shared import Shared, place
+from .read_dma import Beat, ReadRequest
+from .transfers import BurstReader, account
+
+__all__ = ["WeightReader"]
+
+BUS_READ = 7
+
+
+class WeightReader(Shared):
+    """Executes read_weights: rows of tiles as fast as memory delivers them, one a cycle at best.
+
+    ::
+
+        command ─▶ BurstReader ─▶ request ···▶ memory ···▶ beat ─▶ Queue ─▶ word ─▶ weights
+                        │                                   │               whole rows; of a diagonal's
+                        └─▶ bursts asked for ─▶ last one? ◀─┘               row, an element each time
+
+    A word is as many beats as a row of C weights takes, or a beat with several rows.
+
+    Members
+    -------
+    command, done, busy, moving, error
+        See :func:`~systolic.gateware.ports.engine_ports`. ``done``: the last beat has come; its rows go on
+        by themselves.
+    request : Out(stream of ReadRequest)
+    beat : In(Beat)
+    weights : Out(stream)
+        Rows of C weights; R rows a tile, last row first.
+    stop : In(1)
+        Ask for nothing from now on.
+
+    The next command is taken when the one before has no tile left to ask for. A burst every three cycles; none has
+    parts of two tiles.
+    """
+
+    resets = True
+    module_name = "weight_reader"
+
+    def __init__(self, engine):
+        self.engine = engine
+        super().__init__(engine_ports() | {
+            "request": Out(stream.Signature(ReadRequest())), "beat": In(Beat(engine)),
+            "weights": Out(stream.Signature(data.ArrayLayout(8, engine.unit.arch.cols))), "stop": In(1),
+        })
+
+    def build(self, platform):
+        m = Module()
+        reader = place(m, "reader", BurstReader(self.engine, "weight", count_width=32, buffer=False))
+        queue = place(m, "queue", Queue("weight_beat_queue", width=8 * self.engine.bus_bytes + 1, depth=reader.depth))
+        wiring.connect(m, reader.request, wiring.flipped(self.request))
+        self._tiles(m, reader.i)
+
+        beat, burst = self.beat, reader.o.payload
+        sent = Signal()
+        dead = account(m, self, finished=beat.valid & ~beat.error & beat.last & burst.final,
+                       moved=beat.valid | sent | (reader.request.valid & reader.request.ready),
+                       errors=[(reader.error.valid, reader.error.code, reader.error.index),
+                               (beat.valid & beat.error, BUS_READ, burst.index)])
+        m.d.comb += [
+            reader.stop.eq(self.stop | dead), reader.o.ready.eq(beat.valid & beat.last),
+            queue.i.valid.eq(beat.valid & ~beat.error & ~dead), queue.i.payload.eq(Cat(beat.data, burst.mark)),
+            sent.eq(self.weights.valid & self.weights.ready),
+            reader.left.eq(queue.o.valid & queue.o.ready),
+        ]
+        self._rows(m, queue.o, sent)
+        return m
+
+    def _tiles(self, m, transfers):
+        """Commands as transfers: a tile is a row of bytes."""
+        op, transfer = fields(self.command.payload.words, "read_weights"), transfers.payload
+        tile_bytes = Mux(op.diagonal, self.engine.tile_bytes(diagonal=True), self.engine.tile_bytes())
+        m.d.comb += [
+            transfers.valid.eq(self.command.valid), self.command.ready.eq(transfers.ready),
+            transfer.memory.eq(op.memory), transfer.memory_size.eq(op.memory_size),
+            transfer.memory_stride.eq(tile_bytes), transfer.row_bytes.eq(tile_bytes),
+            transfer.row_count.eq(op.tile_count), transfer.mark.eq(op.diagonal),
+            transfer.index.eq(self.command.payload.index),
+        ]
+
+    def _rows(self, m, beats, sent):
+        """From beats to rows of weights."""
+        arch, engine = self.engine.unit.arch, self.engine
+        width = 8 * engine.bus_bytes
+        word, diagonal = Signal(width * engine.weight_beats_per_row), Signal()
+        full, spent = Signal(), Signal()
+        # A bit for each row of a tile, in the order of the array's rows: the highest is sent first.
+        row = Signal(arch.rows, init=1 << (arch.rows - 1))
+        missing = self._countdown(m, "missing", engine.weight_beats_per_row, beats.valid & beats.ready)
+        waiting = self._countdown(m, "waiting", engine.weight_rows_per_beat, sent & ~diagonal, sent & row[0])
+        m.d.comb += [
+            spent.eq(row[0] | (~diagonal & waiting)),
+            beats.ready.eq(~full | (sent & spent)),
+            self.weights.valid.eq(full),
+        ]
+        with m.If(sent):
+            m.d.sync += [row.eq(row.rotate_right(1)), full.eq(~spent)]
+            with m.If(~diagonal):
+                m.d.sync += word.eq(word >> 8 * arch.cols)
+        with m.If(beats.valid & beats.ready):
+            m.d.sync += [full.eq(missing), diagonal.eq(beats.payload[-1]),
+                         word.eq(Cat(word, beats.payload[:width])[width:])]
+        for column, weight in enumerate(self.weights.payload):
+            here = row[column] if column < arch.rows else 0
+            m.d.comb += weight.eq(Mux(diagonal & ~here, 0, word.word_select(column, 8)))
+
+    def _countdown(self, m, name, count, step, restart=0):
+        """High in every ``count``-th of the steps, counted from the last restart."""
+        last = Signal(init=count == 1, name=f"{name}_last")
+        left = Signal(range(count), init=count - 1, name=f"{name}_left")
+        if count == 1:
+            return last
+        with m.If(step):
+            m.d.sync += [left.eq(Mux(last, count - 1, left - 1)), last.eq(left == 1)]
+        with m.If(restart):
+            m.d.sync += [left.eq(count - 1), last.eq(0)]
+        return last

@@ -1,0 +1,205 @@
+"""The registers that the host sees, behind an AXI4-Lite slave."""
+
+from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.lib import data, wiring
+from amaranth.lib.wiring import In, Out
+
+from ... import registers
+from ..shared import Shared, place
+from .counters import Counters
+
+__all__ = ["AxiLite", "ControlRegisters", "control_ports"]
+
+_OKAY, _SLVERR = 0, 2
+
+
+class AxiLite(wiring.Signature):
+    """AXI4-Lite with 32 bits of data, seen by the manager; names of the specification. There is no AxPROT."""
+
+    def __init__(self, address_width):
+        self.address_width = address_width
+        super().__init__({
+            "awaddr": Out(address_width), "awvalid": Out(1), "awready": In(1),
+            "wdata": Out(32), "wstrb": Out(4), "wvalid": Out(1), "wready": In(1),
+            "bresp": In(2), "bvalid": In(1), "bready": Out(1),
+            "araddr": Out(address_width), "arvalid": Out(1), "arready": In(1),
+            "rdata": In(32), "rresp": In(2), "rvalid": In(1), "rready": Out(1),
+        })
+
+
+def control_ports(engine):
+    """Members of :class:`ControlRegisters` that the machine behind it is connected to."""
+    count = {name: range(most + 1) for name, most in _increments(engine).items() if name != "cycles"}
+    return {
+        "start": Out(1), "busy_error": Out(1),
+        "program_address": Out(32), "program_length": Out(16), "watchdog": Out(32),
+        "running": In(1), "stopped": In(1), "error_code": In(4), "error_index": In(16), "debug_tag": In(32),
+        "interrupt_program": In(1), "interrupt_halt": In(1), "interrupt_error": In(1),
+        "count": In(data.StructLayout(count)),
+    }
+
+
+def _increments(engine):
+    """What each counter may go up by in a cycle."""
+    arch = engine.unit.arch
+    most = {"useful_macs": arch.rows * arch.cols, "bytes_read": engine.bus_bytes, "bytes_written": engine.bus_bytes}
+    return {name.lower(): most.get(name.lower(), 1) for name in registers.counters()}
+
+
+class ControlRegisters(Shared):
+    """Registers, counters and interrupt of a TPU; addresses and bits as :mod:`systolic.registers` has them.
+
+    Parameters
+    ----------
+    engine : Engine
+
+    Members
+    -------
+    s_axi : In(AxiLite)
+        A write is taken when address and data are both there, and bytes without strobe stay as they are. Addresses
+        without a register answer SLVERR. Reading a counter takes up to 20 cycles, anything else 4.
+    interrupt : Out(1)
+        While an enabled interrupt is pending.
+    start, restart : Out(1)
+        For one cycle. ``start`` only if neither ``running`` nor ``stopped``; ``running`` has to rise within the next
+        two cycles. ``restart`` only if ``stopped``.
+    busy_error : Out(1)
+        For one cycle: a start came while ``running``.
+    program_address, program_length, watchdog : Out
+    running, stopped, error_code, error_index, debug_tag : In
+        What the registers show.
+    interrupt_program, interrupt_halt, interrupt_error : In(1)
+        For one cycle: the interrupt is pending from then on.
+    count : In
+        What to add to the counters in this cycle; all but ``CYCLES``, which counts ``running``. Cleared with ``start``.
+
+    Outputs depend on registers alone.
+    """
+
+    module_name = "control_registers"
+    resets = True
+
+    def __init__(self, engine):
+        arch = engine.unit.arch
+        self.shape = {"rows": arch.rows, "cols": arch.cols}
+        self.increments = _increments(engine)
+        super().__init__({"s_axi": In(AxiLite(registers.ADDRESS_WIDTH)), "interrupt": Out(1), "restart": Out(1)}
+                         | control_ports(engine))
+
+    def build(self, platform):
+        m = Module()
+        stored = {}
+        for each in registers.registers():
+            for field in each.fields:
+                if field.access.startswith("read, write"):
+                    name = f"{each.name.lower()}_{field.name}"
+                    stored[each.name, field.name] = Signal(field.width, init=field.reset, name=name)
+        self._write(m, stored)
+        self._read(m, self._shown(stored))
+        m.d.comb += [
+            self.program_address.eq(stored["PROGRAM_ADDRESS", "address"]),
+            self.program_length.eq(stored["PROGRAM_LENGTH", "instructions"]),
+            self.watchdog.eq(stored["WATCHDOG", "cycles"]),
+        ]
+        causes = [(stored["INTERRUPT_STATUS", name], stored["INTERRUPT_ENABLE", name], come) for name, come in (
+            ("program", self.interrupt_program), ("halt", self.interrupt_halt), ("error", self.interrupt_error))]
+        for pending, _, come in causes:
+            with m.If(come):
+                m.d.sync += pending.eq(1)
+        m.d.sync += self.interrupt.eq(Cat(pending & enabled for pending, enabled, _ in causes).any())
+        return m
+
+    def _write(self, m, stored):
+        """The write channels: what is written, and what a write sets off."""
+        axi = self.s_axi
+        written = Cat(strobe.replicate(8) for strobe in axi.wstrb)
+        m.d.sync += [self.start.eq(0), self.restart.eq(0), self.busy_error.eq(0)]
+        with m.FSM(name="writing"):
+            with m.State("wait"):
+                with m.If(axi.awvalid & axi.wvalid):
+                    m.next = "take"
+            with m.State("take"):
+                m.d.comb += [axi.awready.eq(1), axi.wready.eq(1)]
+                m.d.sync += axi.bresp.eq(_SLVERR)
+                with m.Switch(axi.awaddr[2:]):
+                    for each in registers.registers():
+                        with m.Case(each.address >> 2):
+                            m.d.sync += axi.bresp.eq(_OKAY)
+                            self._set(m, each, stored, axi.wdata, written)
+                m.next = "answer"
+            with m.State("answer"):
+                m.d.comb += axi.bvalid.eq(1)
+                with m.If(axi.bready):
+                    m.next = "wait"
+
+    def _set(self, m, register, stored, value, written):
+        for field in register.fields:
+            bits = slice(field.low, field.low + field.width)
+            ones = (value & written)[bits]
+            if (register.name, field.name) == ("CONTROL", "start"):
+                m.d.sync += [self.start.eq(ones & ~self.running & ~self.stopped),
+                             self.busy_error.eq(ones & self.running)]
+            elif (register.name, field.name) == ("CONTROL", "restart"):
+                m.d.sync += self.restart.eq(ones & self.stopped)
+            elif field.access.endswith("clear"):
+                before = stored[register.name, field.name]
+                m.d.sync += before.eq(before & ~ones)
+            elif field.access == "read, write":
+                before = stored[register.name, field.name]
+                m.d.sync += before.eq(before & ~written[bits] | ones)
+
+    def _shown(self, stored):
+        """Value of each register but the counters, by address."""
+        inside = {
+            ("STATUS", "idle"): ~self.running & ~self.stopped, ("STATUS", "running"): self.running,
+            ("STATUS", "stopped"): self.stopped, ("ERROR_CODE", "code"): self.error_code,
+            ("ERROR_INDEX", "index"): self.error_index, ("DEBUG_TAG", "tag"): self.debug_tag,
+        } | {("SHAPE", name): Const(value, 16) for name, value in self.shape.items()} | stored
+        shown = {}
+        for each in registers.registers():
+            if not each.name.endswith(("_LO", "_HI")):
+                value = Const(0, 32)
+                for field in each.fields:
+                    bits = inside.get((each.name, field.name), Const(field.reset or 0, field.width))
+                    value |= bits << field.low
+                shown[each.address] = value[:32]
+        return shown
+
+    def _read(self, m, shown):
+        """The read channels. A counter is read when its turn comes, two cycles after an address or later."""
+        axi = self.s_axi
+        counters = place(m, "counters", Counters(self.increments))
+        m.d.comb += [counters.increments[name].eq(self.running if name == "cycles" else self.count[name])
+                     for name in self.increments]
+        m.d.comb += counters.clear.eq(self.start)
+        lows, highs = ([registers.address(name + half) >> 2 for name in registers.counters()]
+                       for half in ("_LO", "_HI"))
+        address = Signal(registers.ADDRESS_WIDTH)
+        high = Signal(16)
+        with m.FSM(name="reading"):
+            with m.State("wait"):
+                with m.If(axi.arvalid):
+                    m.next = "take"
+            with m.State("take"):
+                m.d.comb += axi.arready.eq(1)
+                m.d.sync += address.eq(axi.araddr)
+                m.next = "look"
+            with m.State("look"):
+                m.d.sync += [axi.rdata.eq(0), axi.rresp.eq(_OKAY)]
+                m.next = "answer"
+                with m.Switch(address[2:]):
+                    for each, value in shown.items():
+                        with m.Case(each >> 2):
+                            m.d.sync += axi.rdata.eq(value)
+                    with m.Case(*lows):
+                        m.d.sync += [axi.rdata.eq(counters.value), high.eq(counters.value[32:])]
+                        with m.If(counters.slot != address[3:7]):
+                            m.next = "look"
+                    with m.Case(*highs):
+                        m.d.sync += axi.rdata.eq(high)
+                    with m.Default():
+                        m.d.sync += axi.rresp.eq(_SLVERR)
+            with m.State("answer"):
+                m.d.comb += axi.rvalid.eq(1)
+                with m.If(axi.rready):
+                    m.next = "wait"

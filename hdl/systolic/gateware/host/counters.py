@@ -1,0 +1,82 @@
+"""Wide event counters that share one adder and one memory."""
+
+from amaranth.hdl import Array, Module, Mux, Signal
+from amaranth.lib import data, memory
+from amaranth.lib.wiring import In, Out
+
+from ..shared import Shared
+
+__all__ = ["Counters"]
+
+
+class Counters(Shared):
+    """Counts events of every cycle in many counters, at the cost of little more than one.
+
+    ::
+
+        increments ──▶ residues, a few bits each ──▶ adder ──▶ value
+                         one slot after the other      ▲ │
+                                                    memory, an entry each
+
+    Each counter adds its increments to a residue of its own; in turn every residue goes into memory. On its way it
+    is the exact count, and can be read.
+
+    Parameters
+    ----------
+    increments : dict of str to int
+        Largest increment of each counter. At most ``SLOTS`` counters.
+
+    Members
+    -------
+    increments : In
+        By name, what to add in this cycle.
+    clear : In(1)
+        All counters become zero; what comes with it is not counted.
+    value, slot : Out
+        The count of the counter of that number, as it was before the increments of two cycles ago.
+    """
+
+    module_name = "counters"
+    resets = True
+    SLOTS = 16
+    WIDTH = 48
+
+    def __init__(self, increments):
+        if len(increments) > self.SLOTS:
+            raise ValueError(f"increments must be at most {self.SLOTS}, not {len(increments)}")
+        super().__init__({
+            "increments": In(data.StructLayout({name: range(most + 1) for name, most in increments.items()})),
+            "clear": In(1), "value": Out(self.WIDTH), "slot": Out(range(self.SLOTS)),
+        })
+        self.most = increments
+
+    def build(self, platform):
+        m = Module()
+        turn = Signal(range(self.SLOTS))
+        m.d.sync += turn.eq(turn + 1)
+
+        # A turn: its residue leaves and its entry is read; they are added; the sum is shown and written.
+        m.submodules.counts = counts = memory.Memory(shape=self.WIDTH, depth=self.SLOTS, init=[])
+        read, write = counts.read_port(), counts.write_port()
+        residue = Signal(max(self.SLOTS * most for most in self.most.values()).bit_length())
+        residues = Array(self._residue(m, turn, slot, name) for slot, name in enumerate(self.most))
+        m.d.comb += [read.addr.eq(turn), read.en.eq(1)]
+        m.d.sync += residue.eq(residues[turn])
+        added = Signal.like(turn)
+        m.d.sync += [added.eq(turn), self.slot.eq(added)]
+        # Memory is not reset: an entry counts only once it has been written.
+        written = Signal(self.SLOTS)
+        m.d.sync += [self.value.eq(Mux(written.bit_select(added, 1), read.data, 0) + residue),
+                     written.bit_select(added, 1).eq(1)]
+        m.d.comb += [write.addr.eq(self.slot), write.data.eq(self.value), write.en.eq(1)]
+        with m.If(self.clear):
+            m.d.sync += [written.eq(0), residue.eq(0), self.value.eq(0)]
+        return m
+
+    def _residue(self, m, turn, slot, name):
+        """What came since the counter's last turn."""
+        residue = Signal(range(self.SLOTS * self.most[name] + 1), name=f"residue_{name}")
+        m.d.sync += residue.eq(Mux(turn == slot, 0, residue) + self.increments[name])
+        with m.If(self.clear):
+            m.d.sync += residue.eq(0)
+        return residue

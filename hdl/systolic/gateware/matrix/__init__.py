@@ -1,0 +1,1 @@
+"""The matrix unit, and the reader that feeds it rows of activations."""

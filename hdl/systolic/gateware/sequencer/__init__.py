@@ -1,0 +1,1 @@
+"""What takes a program from memory and issues its instructions."""

@@ -1,0 +1,70 @@
+"""The fetcher: reads a program from memory, a little ahead of its execution."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import stream
+from amaranth.lib.wiring import In, Out
+
+from ... import isa
+from ..dma.read_dma import Beat, ReadRequest
+from ..lib.queue import Queue
+from ..shared import Shared, place
+
+__all__ = ["Fetcher"]
+
+
+class Fetcher(Shared):
+    """Two instructions ahead, and never beyond the program's end.
+
+    Members
+    -------
+    start : In(1)
+        Begin at ``address``, for ``length`` instructions of 64 bytes.
+    cancel : In(1)
+        Ask for nothing more.
+    request, beat
+        Client of the read DMA.
+    o : Out(stream)
+        Bus words, and whether the bus reported an error.
+    empty : Out(1)
+        Nothing is under way or waiting.
+    """
+
+    resets = True
+    module_name = "fetcher"
+
+    def __init__(self, engine):
+        self.engine = engine
+        self.beats = isa.BYTES // engine.bus_bytes
+        self.chunk = min(self.beats, 1 << engine.burst_beats.bit_length() - 1)
+        super().__init__({
+            "start": In(1), "address": In(32), "length": In(16), "cancel": In(1),
+            "request": Out(stream.Signature(ReadRequest())), "beat": In(Beat(engine)),
+            "o": Out(stream.Signature(8 * engine.bus_bytes + 1)), "empty": Out(1),
+        })
+
+    def build(self, platform):
+        m = Module()
+        beats, chunk = self.beats, self.chunk
+        address = Signal(32)
+        left = Signal(range(65536 * beats // chunk))
+        asking, room, empty = Signal(), Signal(init=1), Signal(init=1)
+        reserved = Signal(range(2 * beats + 1))
+        after = Signal(range(2 * beats + 1))
+        queue = place(m, "queue", Queue("fetch_queue", width=len(self.o.payload), depth=2 * beats))
+        m.d.comb += [
+            self.request.valid.eq(asking & room), self.request.payload.address.eq(address),
+            self.request.payload.beats.eq(chunk),
+            queue.i.valid.eq(self.beat.valid), queue.i.payload.eq(Cat(self.beat.data, self.beat.error)),
+            self.o.payload.eq(queue.o.payload), self.o.valid.eq(queue.o.valid), queue.o.ready.eq(self.o.ready),
+            self.empty.eq(empty & ~asking),
+        ]
+        ask, take = self.request.valid & self.request.ready, self.o.valid & self.o.ready
+        m.d.comb += after.eq(reserved + ask * chunk - take)
+        m.d.sync += [reserved.eq(after), room.eq(after <= 2 * beats - chunk), empty.eq(after == 0)]
+        with m.If(ask):
+            m.d.sync += [address.eq(address + chunk * self.engine.bus_bytes), left.eq(left - 1), asking.eq(left != 0)]
+        with m.If(self.start):
+            m.d.sync += [address.eq(self.address), left.eq(self.length * (beats // chunk) - 1), asking.eq(1)]
+        with m.If(self.cancel):
+            m.d.sync += asking.eq(0)
+        return m

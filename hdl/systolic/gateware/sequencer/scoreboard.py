@@ -1,0 +1,106 @@
+"""The scoreboard: holds an instruction back while one before it still needs the bytes it touches."""
+
+from amaranth.hdl import Cat, Module, Signal
+from amaranth.lib import data
+from amaranth.lib.wiring import In, Out
+
+from ... import isa
+from ..shared import Shared
+
+__all__ = ["EXECUTORS", "Region", "Scoreboard"]
+
+#: Engines with instructions under way, and the spaces of the regions that their instructions have.
+EXECUTORS = isa.ENGINES[1:]
+
+
+def _spaces(executor):
+    """Space of each region of an engine's instructions: the same in all that have it."""
+    regions = [each.regions for each in isa.INSTRUCTIONS if each.engine == executor]
+    spaces = [{each[slot].space for each in regions if slot < len(each)} for slot in range(max(map(len, regions)))]
+    assert all(len(each) == 1 for each in spaces)
+    return [space for (space,) in spaces]
+
+
+SPACES = {executor: _spaces(executor) for executor in EXECUTORS}
+
+
+class Region(data.StructLayout):
+    """Bytes [``base``, ``end``) of the memory, or else of the buffer, to be written, or else read."""
+
+    def __init__(self):
+        super().__init__({"memory": 1, "writes": 1, "base": 33, "end": 33})
+
+
+class Scoreboard(Shared):
+    """Remembers the regions of the instructions under way, two an engine.
+
+    A region conflicts with one of an older instruction if they overlap and one of the two is written. Within an
+    engine instructions read and write in order, so that there only a read of what an older one writes conflicts.
+
+    Members
+    -------
+    executor : In
+        Engine of the instruction at hand: its number in ``EXECUTORS``.
+    region : In
+        One of its regions.
+    conflict : Out(1)
+        In the same cycle: something under way does not let it go ahead.
+    store, slot : In
+        Keep ``region`` as that of this number, from 0 on. Not while ``full``.
+    issue : In(1)
+        The instruction is under way from now on, with the regions kept.
+    done : In
+        For each engine: its oldest instruction has finished.
+    full : Out
+        For each engine: two are under way.
+    quiet : Out(1)
+        None is.
+    """
+
+    resets = True
+    module_name = "scoreboard"
+
+    def __init__(self, engine):
+        self.buffer_bits = engine.address_width
+        slots = max(map(len, SPACES.values()))
+        super().__init__({
+            "executor": In(range(len(EXECUTORS))), "region": In(Region()), "conflict": Out(1),
+            "store": In(1), "slot": In(range(slots)), "issue": In(1),
+            "done": In(len(EXECUTORS)), "full": Out(len(EXECUTORS)), "quiet": Out(1),
+        })
+
+    def build(self, platform):
+        m = Module()
+        conflicts, busy = [], []
+        for number, executor in enumerate(EXECUTORS):
+            chosen = self.executor == number
+            oldest, next_, valid = (Signal(width, name=f"{executor}_{name}")
+                                    for name, width in (("oldest", 1), ("next", 1), ("valid", 2)))
+            with m.If(self.issue & chosen):
+                m.d.sync += [valid.bit_select(next_, 1).eq(1), next_.eq(~next_)]
+            with m.If(self.done[number]):
+                m.d.sync += [valid.bit_select(oldest, 1).eq(0), oldest.eq(~oldest)]
+            m.d.comb += self.full[number].eq(valid.all())
+            busy.append(valid.any())
+            for entry in range(2):
+                for slot, space in enumerate(SPACES[executor]):
+                    met = self._entry(m, f"{executor}_{entry}_{slot}", space, slot, chosen, chosen & (next_ == entry))
+                    conflicts.append(valid[entry] & met)
+        m.d.comb += [self.conflict.eq(Cat(conflicts).any()), self.quiet.eq(~Cat(busy).any())]
+        return m
+
+    def _entry(self, m, name, space, slot, same_engine, chosen):
+        """One remembered region; returns whether ``region`` conflicts with it."""
+        bits = 33 if space == "memory" else self.buffer_bits
+        base, end = Signal(bits, name=f"{name}_base"), Signal(bits, name=f"{name}_end")
+        used, writes = Signal(name=f"{name}_used"), Signal(name=f"{name}_writes")
+        region = self.region
+        with m.If(self.store & chosen):
+            if slot:
+                with m.If(self.slot == 0):
+                    m.d.sync += used.eq(0)
+            with m.If(self.slot == slot):
+                m.d.sync += [used.eq(1), writes.eq(region.writes), base.eq(region.base), end.eq(region.end)]
+        overlap = (region.base[:bits] < end) & (base < region.end[:bits])
+        hazard = (region.writes & ~same_engine) | (writes & ~(same_engine & region.writes))
+        return used & overlap & hazard & (region.memory == (space == "memory"))

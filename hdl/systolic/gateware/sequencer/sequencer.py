@@ -1,0 +1,253 @@
+"""The sequencer: takes a program from memory and hands its instructions to the engines."""
+
+from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.lib import data, enum, stream
+from amaranth.lib.wiring import In, Out
+
+from ... import isa
+from ..dma.read_dma import Beat, ReadRequest
+from ..ports import Command, Error, fields
+from ..shared import Shared, place
+from .decoder import Decoder
+from .fetch import Fetcher
+from .scoreboard import EXECUTORS, Scoreboard
+
+__all__ = ["Sequencer"]
+
+_OPCODE = {each.name: each.opcode for each in isa.INSTRUCTIONS}
+_ERROR = {name: code for code, (name, _) in isa.ERRORS.items()}
+
+
+class State(enum.Enum, shape=4):  # type: ignore[call-arg]
+    """What the sequencer does in a cycle."""
+
+    IDLE = 0      # waits for a doorbell
+    LOAD = 1      # takes the next instruction from the fetcher
+    DECODE = 2    # two cycles of the decoder
+    JUDGE = 3
+    SELECT = 4    # three cycles a region: look whether there is one more,
+    BOUND = 5     # compute its end,
+    COMPARE = 6   # and wait as long as it conflicts with what is under way
+    ISSUE = 7     # hand the instruction to its engine
+    QUIET = 8     # wait until no engine has anything to do
+    DRAIN = 9     # throw away what was fetched beyond halt
+    STOPPING = 10  # an error: wait for the bus
+    STOPPED = 11
+
+
+class Sequencer(Shared):
+    """Executes a program in order, as far as anybody can tell.
+
+    ::
+
+        memory ─▶ Fetcher ─▶ words ─▶ Decoder ─▶ Scoreboard ─▶ one command a engine ─▶ engines
+
+    An instruction is issued to its engine when no older one, on whatever engine, still needs the bytes that it touches.
+    So engines run side by side and every result is that of executing one instruction after the other.
+
+    Members
+    -------
+    start, address, length, watchdog : In
+        From the control registers.
+    fetch_request, fetch_beat
+        Client of the read DMA.
+    commands : Out, array of streams
+        To the engines in ``EXECUTORS``.
+    done, moving, errors : In
+        From the engines; one more ``moving`` for what else shows that the machine is alive.
+    rows_empty, switched, finishing, result_taken : In
+        From the row reader, and results that the activation unit takes: what ``halt`` must not leave behind.
+    bus_idle : In(1)
+        No burst is under way.
+    busy_error : In(1)
+        A doorbell while running.
+    running, stop, stopped, error_code, error_index, debug_tag : Out
+        State, for the control registers; ``stop`` tells the DMA to begin nothing new.
+    halted, interrupted, failed, issued : Out(1)
+        For one cycle: the program has ended, asks for an interrupt, was stopped by an error; an instruction was
+        executed.
+    """
+
+    resets = True
+    module_name = "sequencer"
+
+    def __init__(self, engine):
+        self.engine = engine
+        count = len(EXECUTORS)
+        super().__init__({
+            "start": In(1), "address": In(32), "length": In(16), "watchdog": In(32),
+            "fetch_request": Out(stream.Signature(ReadRequest())), "fetch_beat": In(Beat(engine)),
+            **{f"{name}_command": Out(stream.Signature(Command())) for name in EXECUTORS},
+            "done": In(count), "moving": In(count + 1), "errors": In(data.ArrayLayout(Error(), count)),
+            "rows_empty": In(1), "switched": In(1), "finishing": In(1), "result_taken": In(1),
+            "bus_idle": In(1), "busy_error": In(1),
+            "running": Out(1), "stop": Out(1), "stopped": Out(1), "error_code": Out(4), "error_index": Out(16),
+            "debug_tag": Out(32), "halted": Out(1), "interrupted": Out(1), "failed": Out(1), "issued": Out(1),
+        })
+
+    def build(self, platform):
+        m = Module()
+        self.state, self.index = Signal(State), Signal(16)
+        self.words, self.rounding = Signal(8 * isa.BYTES), Signal(2)
+        self.fetcher = place(m, "fetcher", Fetcher(self.engine))
+        self.decoder = place(m, "decoder", Decoder(self.engine))
+        self.scoreboard = place(m, "scoreboard", Scoreboard(self.engine))
+        self.problem = Signal(Error())
+        opcode, leftover = self.words[:8], self._leftover(m)
+
+        self._fetch(m)
+        m.d.comb += [self.decoder.words.eq(self.words), self.scoreboard.done.eq(self.done)]
+        m.d.sync += [self.halted.eq(0), self.interrupted.eq(0), self.failed.eq(0), self.issued.eq(0)]
+        with m.Switch(self.state):
+            with m.Case(State.IDLE):
+                self._begin(m)
+            with m.Case(State.DECODE):
+                m.d.sync += self.state.eq(State.JUDGE)
+            with m.Case(State.JUDGE):
+                m.d.sync += self.state.eq(State.SELECT)
+            with m.Case(State.SELECT):
+                self._dispatch(m, opcode)
+            with m.Case(State.QUIET):
+                self._quiet(m, opcode, leftover)
+            with m.Case(State.DRAIN):
+                with m.If(self.fetcher.empty):
+                    m.d.sync += [self.state.eq(State.IDLE), self.running.eq(0), self.halted.eq(1)]
+        self._regions(m)
+        self._issue(m)
+        self._supervise(m)
+        return m
+
+    def _fail(self, m, code):
+        m.d.comb += [self.problem.valid.eq(1), self.problem.code.eq(code), self.problem.index.eq(self.index)]
+
+    def _next(self, m):
+        """On to the next instruction."""
+        m.d.sync += [self.state.eq(State.LOAD), self.index.eq(self.index + 1), self.issued.eq(1)]
+
+    def _begin(self, m):
+        m.d.sync += self.index.eq(0)
+        with m.If(self.start):
+            m.d.sync += self.running.eq(1)
+            with m.If(self.address[:6].any() | (self.length == 0)):
+                self._fail(m, _ERROR["fetch"])
+            with m.Else():
+                m.d.sync += self.state.eq(State.LOAD)
+                m.d.comb += self.fetcher.start.eq(1)
+
+    def _fetch(self, m):
+        """Shifts bus words into ``words``."""
+        fetcher, bits = self.fetcher, 8 * self.engine.bus_bytes
+        loaded = Signal(range(fetcher.beats))
+        m.d.comb += [
+            fetcher.address.eq(self.address), fetcher.length.eq(self.length), fetcher.beat.eq(self.fetch_beat),
+            self.fetch_request.valid.eq(fetcher.request.valid), self.fetch_request.payload.eq(fetcher.request.payload),
+            fetcher.request.ready.eq(self.fetch_request.ready),
+            fetcher.o.ready.eq((self.state == State.LOAD) | (self.state == State.DRAIN)),
+        ]
+        with m.If(self.state == State.LOAD):
+            with m.If(self.index == self.length):
+                self._fail(m, _ERROR["end"])
+            with m.Elif(fetcher.o.valid):
+                m.d.sync += [self.words.eq(Cat(self.words, fetcher.o.payload[:bits])[bits:]), loaded.eq(loaded + 1)]
+                with m.If(fetcher.o.payload[-1]):
+                    self._fail(m, _ERROR["fetch"])
+                with m.Elif(loaded == fetcher.beats - 1):
+                    m.d.sync += [self.state.eq(State.DECODE), loaded.eq(0)]
+
+    def _dispatch(self, m, opcode):
+        """What the decoder says is known now, and so is the first region."""
+        decoder, scoreboard = self.decoder, self.scoreboard
+        with m.If(decoder.problem != 0):
+            self._fail(m, decoder.problem)
+        with m.Elif(decoder.runs):
+            with m.If(~scoreboard.full.bit_select(decoder.executor, 1)):
+                m.d.sync += self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE))
+        with m.Else():
+            waits = Cat(opcode == _OPCODE[name] for name in ("sync", "interrupt", "halt")).any()
+            with m.If(waits):
+                m.d.sync += self.state.eq(State.QUIET)
+            with m.Else():
+                self._next(m)
+                with m.If(opcode == _OPCODE["debug_tag"]):
+                    m.d.sync += self.debug_tag.eq(fields(self.words, "debug_tag").tag)
+                with m.If(opcode == _OPCODE["set_configuration"]):
+                    m.d.sync += self.rounding.eq(fields(self.words, "set_configuration").rounding)
+
+    def _quiet(self, m, opcode, leftover):
+        """sync, interrupt and halt take effect when nothing is under way."""
+        with m.If(self.scoreboard.quiet & self.rows_empty):
+            with m.If(opcode != _OPCODE["halt"]):
+                self._next(m)
+                m.d.sync += self.interrupted.eq(opcode == _OPCODE["interrupt"])
+            with m.Elif(leftover):
+                self._fail(m, _ERROR["leftover"])
+            with m.Else():
+                m.d.comb += self.fetcher.cancel.eq(1)
+                m.d.sync += [self.state.eq(State.DRAIN), self.issued.eq(1)]
+
+    def _leftover(self, m):
+        """Whether there are tiles or results that no instruction has taken."""
+        tiles, results = Signal(33), Signal(24)
+        tile_count = fields(self.words, "read_weights").tile_count
+        reads = self.scoreboard.issue & (self.words[:8] == _OPCODE["read_weights"])
+        m.d.sync += [tiles.eq(tiles + Mux(reads, tile_count, 0) - self.switched),
+                     results.eq(results + self.finishing - self.result_taken)]
+        return tiles.any() | results.any()
+
+    def _regions(self, m):
+        """Region after region: its end, its conflicts."""
+        decoder, scoreboard = self.decoder, self.scoreboard
+        slot, region = Signal.like(decoder.slot), Signal.like(scoreboard.region)
+        outside = Signal()
+        compare = self.state == State.COMPARE
+        m.d.comb += [decoder.slot.eq(slot + compare), scoreboard.region.eq(region), scoreboard.slot.eq(slot),
+                     scoreboard.executor.eq(decoder.executor)]
+        end = decoder.base + decoder.size
+        with m.If(self.state == State.DECODE):
+            m.d.sync += slot.eq(0)
+        with m.If(self.state == State.BOUND):
+            m.d.sync += [region.base.eq(decoder.base), region.end.eq(end), region.memory.eq(decoder.memory),
+                         region.writes.eq(decoder.writes), self.state.eq(State.COMPARE),
+                         outside.eq(~decoder.memory & (end > self.engine.buffer_size))]
+        with m.If(compare):
+            with m.If(outside):
+                self._fail(m, _ERROR["buffer"])
+            with m.Elif(~scoreboard.conflict):
+                m.d.comb += scoreboard.store.eq(1)
+                m.d.sync += [slot.eq(slot + 1), self.state.eq(State.SELECT)]
+
+    def _issue(self, m):
+        """A command waits at its engine's door, so that the next instruction need not."""
+        executor = self.decoder.executor
+        for number, name in enumerate(EXECUTORS):
+            command, outbox = getattr(self, f"{name}_command"), Signal(Command(), name=f"{name}_outbox")
+            m.d.comb += command.payload.eq(outbox)
+            with m.If(command.valid & command.ready):
+                m.d.sync += command.valid.eq(0)
+            with m.If((self.state == State.ISSUE) & (executor == number) & ~command.valid):
+                m.d.comb += self.scoreboard.issue.eq(1)
+                m.d.sync += [command.valid.eq(1), outbox.words.eq(self.words), outbox.index.eq(self.index),
+                             outbox.rounding.eq(self.rounding)]
+                self._next(m)
+
+    def _supervise(self, m):
+        """The first error stops the machine; without one, a watchdog does when nothing moves any more."""
+        alive = self.moving.any() | self.fetch_beat.valid | self.issued
+        idle_cycles, barks = Signal(32), Signal()
+        m.d.sync += [idle_cycles.eq(Mux(alive | ~self.running, 0, idle_cycles + 1)),
+                     barks.eq((self.watchdog != 0) & (idle_cycles == self.watchdog))]
+        with m.If(self.busy_error):
+            self._fail(m, _ERROR["busy"])
+        with m.If(barks):
+            self._fail(m, _ERROR["watchdog"])
+        with m.If((self.running | self.problem.valid) & ~self.stop):
+            for error in (self.problem, *(self.errors[number] for number in reversed(range(len(EXECUTORS))))):
+                with m.If(error.valid):
+                    m.d.sync += [self.stop.eq(1), self.state.eq(State.STOPPING),
+                                 self.error_code.eq(error.code), self.error_index.eq(error.index)]
+        with m.If(self.stop & ~self.stopped):
+            m.d.comb += self.fetcher.cancel.eq(1)
+            m.d.sync += self.state.eq(State.STOPPING)
+            # A bus that does not answer is what the watchdog is for.
+            with m.If(self.bus_idle | (self.error_code == _ERROR["watchdog"])):
+                m.d.sync += [self.stopped.eq(1), self.running.eq(0), self.failed.eq(1), self.state.eq(State.STOPPED)]

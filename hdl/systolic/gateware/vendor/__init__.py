@@ -1,0 +1,1 @@
+"""Structures made of the primitives of FPGA families."""

@@ -1,0 +1,174 @@
+"""Compiled TPU against emulator and cycle model, program by program."""
+
+import dataclasses
+
+import numpy as np
+
+from systolic import isa
+from systolic.config import UserError
+from systolic_sim.cycles.tpu import predict
+from systolic_sim.emulator import Emulator, EmulatorError
+from systolic_sim.programs.illegal import illegal_program
+from systolic_sim.programs.random import random_program
+from systolic_sim.rtl.tpu import TpuRtl
+
+__all__ = ["CheckError", "Comparison", "compare", "compare_illegal"]
+
+#: Cycles after which an illegal program that waits for ever is stopped.
+_WATCHDOG = 3000
+
+
+class CheckError(UserError, AssertionError):
+    """Hardware and model disagree; the message says where."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What was compared, and found equal.
+
+    Parameters
+    ----------
+    instructions, bytes, cycles : int
+        Instructions executed, bytes of memory, clock cycles.
+    error : str or None
+        Name of the error that ended an illegal program.
+    """
+
+    instructions: int
+    bytes: int
+    cycles: int
+    error: str | None = None
+
+
+def compare(engine, seed, *, rtl=None, length=20, latency=10, bytes_per_cycle=None, stalls=0.0, timing=True):
+    """Run a random program on the compiled TPU and on the emulator, and predict its cycles.
+
+    Parameters
+    ----------
+    engine : Engine
+    seed : int
+        Of the program and of the stalls.
+    rtl : TpuRtl or None
+        The engine's, if it is at hand; it is reset.
+    length : int
+        See :func:`.random_programs.random_program`.
+    latency, bytes_per_cycle, stalls
+        Of the memory, see :meth:`.tpu_rtl.TpuRtl.connect`.
+    timing : bool
+        Whether cycles and all counters have to be those of the cycle model. Not with stalls.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    CheckError
+        If a byte of memory, a counter or, with ``timing``, a cycle differs.
+    RtlError
+        If the TPU does not end, or breaks a rule of AXI.
+    """
+    case = random_program(engine, seed, length=length)
+    emulator = Emulator(engine, case.memory.copy())
+    case.emulate(emulator)
+    rtl = rtl or TpuRtl(engine)
+    rtl.reset()
+    memory = case.memory.copy()
+    rtl.connect(memory, latency=latency, bytes_per_cycle=bytes_per_cycle, stalls=stalls, seed=seed)
+    outcome = rtl.run(case.address, len(case.program), watchdog=100_000)
+    where = f"{engine.name}, seed {seed}, length {length}, latency {latency}, stalls {stalls}"
+    if not outcome.halted:
+        raise CheckError(f"{where}: {_error(outcome)} in a legal program")
+    _same_bytes(where, emulator.memory, memory)
+    expected = dict(emulator.counters)
+    if timing and not stalls:
+        expected |= predict(engine, case.program, latency=latency, bytes_per_cycle=bytes_per_cycle).counters
+    _same(where, expected, outcome.counters)
+    _same(where, {"debug_tag": emulator.debug_tag, "interrupted": bool(emulator.interrupts)},
+          {"debug_tag": rtl.read("DEBUG_TAG"), "interrupted": bool(outcome.interrupts)})
+    states = sum(outcome.counters[name] for name in ("active", "weight_stall", "weight_shift", "non_matrix"))
+    _same(where, {"sum of the four states": states}, {"sum of the four states": outcome.counters["cycles"]})
+    return Comparison(instructions=outcome.counters["instructions"], bytes=memory.size,
+                      cycles=outcome.counters["cycles"])
+
+
+def compare_illegal(engine, kind, seed, *, rtl=None, stalls=0.0):
+    """Run an illegal program or one on a faulty bus, restart, and run a legal program.
+
+    Parameters
+    ----------
+    engine : Engine
+    kind : str
+        One of :data:`.illegal_programs.KINDS`.
+    seed, rtl, stalls
+        As for :func:`compare`.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    CheckError
+        If it does not end in the error that the kind is documented to end in, at the instruction that the emulator
+        finds, or does not work after the restart.
+    RtlError
+        If it does not end, or the TPU breaks a rule of AXI.
+    """
+    case = illegal_program(engine, kind, seed)
+    where = f"{engine.name}, {kind}, seed {seed}, stalls {stalls}"
+    expected = _expected(engine, case, where)
+    rtl = rtl or TpuRtl(engine)
+    rtl.reset()
+    rtl.connect(case.memory.copy(), stalls=stalls, seed=seed, faults=case.faults)
+    outcome = rtl.run(case.address, case.length, watchdog=_WATCHDOG, ring_again=case.ring_again)
+    index = {} if expected.index is None else {"index": expected.index}
+    _same(where, {"halted": False, "error": case.error} | index,
+          {"halted": outcome.halted, "error": _error(outcome), "index": outcome.error_index})
+    rtl.restart()
+    _after_restart(engine, rtl, seed, where)
+    return Comparison(instructions=outcome.counters["instructions"], bytes=0, cycles=outcome.counters["cycles"],
+                      error=case.error)
+
+
+def _expected(engine, case, where):
+    """The emulator's error, which has to be the one that the kind is about."""
+    if case.ring_again is not None:
+        return EmulatorError("busy", None)
+    faults = [(each.first, each.last) for each in case.faults]
+    emulator = Emulator(engine, case.memory.copy(), faults=faults)
+    try:
+        emulator.run_at(case.address, case.length)
+    except EmulatorError as error:
+        _same(where, {"emulator's error": case.error}, {"emulator's error": isa.ERRORS[error.code][0]})
+        return error
+    raise CheckError(f"{where}: the emulator finds nothing wrong")
+
+
+def _after_restart(engine, rtl, seed, where):
+    legal = random_program(engine, seed, length=3)
+    emulator = Emulator(engine, legal.memory.copy())
+    legal.emulate(emulator)
+    memory = legal.memory.copy()
+    rtl.connect(memory)
+    outcome = rtl.run(legal.address, len(legal.program), watchdog=100_000)
+    if not outcome.halted:
+        raise CheckError(f"{where}: {_error(outcome)} after the restart")
+    _same_bytes(f"{where}, after the restart", emulator.memory, memory)
+
+
+def _error(outcome):
+    return isa.ERRORS[outcome.error_code][0] if outcome.error_code else None
+
+
+def _same_bytes(where, expected, found):
+    wrong = np.flatnonzero(expected != found)
+    if len(wrong):
+        raise CheckError(f"{where}: {len(wrong)} bytes of memory differ, the first at {wrong[0]:#x}: "
+                         f"{found[wrong[0]]} instead of {expected[wrong[0]]}")
+
+
+def _same(where, expected, found):
+    wrong = [f"{name} {found[name]} instead of {value}" for name, value in expected.items() if found[name] != value]
+    if wrong:
+        raise CheckError(f"{where}: {', '.join(wrong)}")

@@ -1,0 +1,233 @@
+"""The claims about the whole TPU, each measured on the compiled Verilog, but for those that say otherwise.
+
+Functions as in :mod:`systolic_sim.claims.matrix_unit`.
+"""
+
+import collections
+import concurrent.futures
+import json
+import subprocess
+import sys
+
+import numpy as np
+
+from systolic import isa
+from systolic.config import Arch, Config, Impl
+from systolic.tpu_config import Engine, engine
+from systolic_sim import layers
+from systolic_sim.claims.check import compare, compare_illegal
+from systolic_sim.claims.command import Table
+from systolic_sim.cycles.tpu import predict
+from systolic_sim.emulator import Emulator
+from systolic_sim.programs.illegal import KINDS
+from systolic_sim.programs.workloads import WORKLOADS
+from systolic_sim.rtl.tpu import TpuRtl
+
+__all__ = ["CLAIMS"]
+
+_LATENCY = 20
+
+
+def _run_layer(tpu, rtl, layer):
+    """Counters of the layer's program, and whether all bytes and counters of its three programs are as predicted."""
+    emulator = Emulator(tpu, layer.memory.copy())
+    address = -(-layer.memory.size // isa.BYTES) * isa.BYTES
+    memory = np.zeros(address + isa.BYTES * max(map(len, layer.programs)), np.uint8)
+    memory[:layer.memory.size] = layer.memory
+    rtl.reset()
+    rtl.connect(memory, latency=_LATENCY)
+    counters, exact = [], True
+    for program in layer.programs:
+        emulator.run(program)
+        code = np.frombuffer(isa.encode(program), np.uint8)
+        memory[address:address + code.size] = code
+        counters.append(rtl.run(address, len(program)).counters)
+        predicted = predict(tpu, program, latency=_LATENCY).counters
+        exact &= all(value == predicted.get(name, 0) for name, value in counters[-1].items())
+    return counters[1], bool(exact and np.array_equal(memory[:layer.memory.size], emulator.memory))
+
+
+def _requantisation(rng, channels):
+    return {"bias": rng.integers(-9999, 9999, channels), "multiplier": rng.integers(1 << 30, 1 << 31, channels),
+            "shift": np.full(channels, -9)}
+
+
+def convolution(track):
+    """3 x 3, 16 x 16 x 64 to 64, from the doorbell to the interrupt."""
+    rows, holds = [], True
+    for name, goal in track((("tpu_16x16", 95), ("tpu_8x8", 90), ("tpu_12x20", 90)), "convolution"):
+        tpu, rng = engine(name), np.random.default_rng(1)
+        arch = tpu.unit.arch
+        layer = layers.convolution(
+            tpu, rng.integers(-128, 128, (16, 16, 64), np.int8), rng.integers(-128, 128, (3, 3, 64, 64), np.int8),
+            padding=3, **_requantisation(rng, 64))
+        counters, exact = _run_layer(tpu, TpuRtl(tpu), layer)
+        cycles = counters["cycles"]
+        part = 100 * layer.macs / (arch.rows * arch.cols * cycles)
+        holds &= exact and part >= goal
+        stalls = (f"{100 * counters[state] / cycles:.2f}"
+                  for state in ("active", "weight_stall", "weight_shift", "non_matrix"))
+        rows.append((name, f"{cycles:,}", f"{part:.2f} %", f"{goal} %", *stalls, "all bytes, all counters" if exact
+                     else "WRONG"))
+    return Table(
+        title="Convolution", holds=holds, rows=rows,
+        claim="a 3 x 3 convolution of 16 x 16 x 64 to 64 channels, input in the unified buffer, weights streamed at 8 "
+              f"bytes a cycle from a memory of {_LATENCY} cycles latency, results requantised back into the unified "
+              "buffer, does at least 95 % of R x C MACs a cycle on 16 x 16 cells, 90 % on 8 x 8 and 12 x 20, from the "
+              "doorbell to the interrupt; bytes are the emulator's and counters the cycle model's",
+        columns=("engine", "cycles", "of peak MACs", "goal", "active %", "weight stall %", "weight shift %",
+                 "non-matrix %", "exact"))
+
+
+def depthwise(track):
+    """3 x 3 on 16 x 16 x 64, from the doorbell to the interrupt."""
+    rows, holds = [], True
+    for name in track(("tpu_16x16",), "depthwise convolution"):
+        tpu, rng = engine(name), np.random.default_rng(2)
+        limit = min(tpu.unit.arch.rows, tpu.unit.arch.cols)
+        layer = layers.depthwise(tpu, rng.integers(-128, 128, (16, 16, 64), np.int8),
+                                 rng.integers(-128, 128, (3, 3, 64), np.int8), padding=-5, **_requantisation(rng, 64))
+        counters, exact = _run_layer(tpu, TpuRtl(tpu), layer)
+        done = layer.macs / counters["cycles"]
+        holds &= exact and done >= 0.9 * limit
+        rows.append((name, f"{counters['cycles']:,}", f"{done:.2f}", str(limit), f"{100 * done / limit:.1f} %", "90 %",
+                     "all bytes, all counters" if exact else "WRONG"))
+    return Table(
+        title="Depthwise convolution", holds=holds, rows=rows,
+        claim="a 3 x 3 depthwise convolution of 16 x 16 x 64 does at least 90 % of its limit, min(R, C) MACs a cycle "
+              "(one vector of the unified buffer), from the doorbell to the interrupt",
+        columns=("engine", "cycles", "MACs a cycle", "limit", "of the limit", "goal", "exact"))
+
+
+def _engines(count):
+    """Presets and odd machines, the same each time."""
+    yield from map(engine, ("tpu_4x4", "tpu_8x8", "tpu_12x20"))
+    rng = np.random.default_rng(5)
+    for number in range(count - 3):
+        rows, cols = (int(size) for size in rng.integers(1, 10, 2))
+        depth = rows + int(rng.integers(8, 60))
+        unit = Config(
+            arch=Arch(rows=rows, cols=cols, accumulator_depth=depth, weight_fifo_depth=int(rng.integers(1, 4)),
+                      result_fifo_depth=int(rng.integers(0, 2 * depth))),
+            impl=Impl(psum_stages=int(rng.integers(1, 3)), product_stages=int(rng.integers(0, 3)),
+                      hop_stages=int(rng.integers(1, 3)), memory_stages=int(rng.integers(1, 3))))
+        yield Engine(unit=unit, lanes=int(rng.integers(1, cols + 1)), buffer_size=int(rng.integers(16, 129)) * 64,
+                     bus_bytes=4 << int(rng.integers(0, 5)), burst_beats=int(rng.integers(1, 33)),
+                     reads_in_flight=int(rng.integers(1, 9)), name=f"tpu_{number}")
+
+
+def _shape(tpu):
+    arch = tpu.unit.arch
+    return f"{arch.rows} x {arch.cols}, {tpu.lanes} lane{'s' * (tpu.lanes > 1)}, {8 * tpu.bus_bytes} bits"
+
+
+def random_programs(track, configs=10, programs=60):
+    """Each against a memory of fixed latency, then with every channel of the bus stalling at random."""
+    rows, total = [], collections.Counter()
+    for tpu in track(list(_engines(configs)), "random programs"):
+        rtl, count = TpuRtl(tpu, optimise=False), collections.Counter()
+        for seed in range(programs):
+            options = {"latency": (1, 4, 10, 30)[seed % 4], "bytes_per_cycle": (None, None, 1.5)[seed % 3]}
+            exact = compare(tpu, seed, rtl=rtl, **options)
+            compare(tpu, seed, rtl=rtl, stalls=(0.1, 0.4, 0.7)[seed % 3])
+            count += collections.Counter(instructions=exact.instructions, bytes=exact.bytes, cycles=exact.cycles)
+        total += count
+        rows.append((_shape(tpu), str(programs), *(f"{count[name]:,}" for name in ("instructions", "bytes", "cycles")),
+                     "0", "0"))
+    rows.append((f"**{configs} machines**", f"**{configs * programs}**",
+                 *(f"**{total[name]:,}**" for name in ("instructions", "bytes", "cycles")), "**0**", "**0**"))
+    return Table(
+        title="Random programs", rows=rows, holds=configs >= 8 and configs * programs >= 500,
+        claim="on legal programs the Verilog equals the emulator in every byte of memory and the cycle model in every "
+              "counter and cycle, against memories of several latencies and bandwidths; in every byte, too, with each "
+              "channel of the bus stalling at random. The first difference ends the run with an error",
+        columns=("machine", "programs, each twice", "instructions", "bytes compared", "cycles compared",
+                 "wrong bytes", "wrong counters"))
+
+
+def illegal_programs(track):
+    """Every kind of error there is, on several machines."""
+    machines = list(map(engine, ("tpu_4x4", "tpu_8x8", "tpu_12x20")))
+    ended = {name: collections.Counter() for name, _ in isa.ERRORS.values()}
+    for tpu in track(machines, "illegal programs"):
+        rtl = TpuRtl(tpu, optimise=False)
+        for kind in KINDS:
+            ended[compare_illegal(tpu, kind, 3, rtl=rtl).error]["plain"] += 1
+            ended[compare_illegal(tpu, kind, 4, rtl=rtl, stalls=0.4).error]["stalls"] += 1
+    rows = [(name, str(sum(error == name for error, _ in KINDS.values())), str(count["plain"]), str(count["stalls"]))
+            for name, count in ended.items()]
+    total = sum(count.total() for count in ended.values())
+    rows.append(("**all**", f"**{len(KINDS)}**", *(f"**{sum(count[how] for count in ended.values())}**"
+                                                  for how in ("plain", "stalls"))))
+    return Table(
+        title="Errors", rows=rows, holds=total >= 300 and all(count.total() for count in ended.values()),
+        claim="every illegal program and every faulted bus ends in the documented error at the instruction that the "
+              "emulator names, and a legal program runs right after the restart; none hangs. The first that does not "
+              "ends the run with an error",
+        columns=("error", "kinds", "cases", "cases with a stalling bus"))
+
+
+_MEASURE = r"""
+import json, os, re, time
+from systolic.tpu_config import engine
+from systolic.verilog import generate
+start = time.perf_counter()
+design = generate(engine("tpu_v1_engine"))
+seconds, processor = time.perf_counter() - start, sum(os.times()[:4])
+peak = int(re.search(r"VmHWM:\s*(\d+)", open("/proc/self/status").read())[1]) / 1024
+from systolic_sim.rtl.toolchain import lint
+text, warnings = design.verilog, lint(design.verilog, design.name)
+print(json.dumps([seconds, processor, peak, len(text), text.count("endmodule"), len(warnings)]))
+"""
+
+
+def elaboration(track):
+    """TPU v1, in a process of its own."""
+    rows = []
+    for _ in track((1,), "elaboration"):
+        done = subprocess.run([sys.executable, "-c", _MEASURE], check=True, capture_output=True, text=True)
+        seconds, processor, memory, length, modules, warnings = json.loads(done.stdout)
+        rows.append(("tpu_v1_engine", f"{processor:.1f}", f"{seconds:.1f}", f"{memory:.0f}", f"{length:,}",
+                     str(modules), str(warnings)))
+    return Table(
+        title="Elaboration", holds=processor <= 20 and length <= 3_000_000 and not warnings, rows=rows,
+        claim="a TPU with 256 x 256 cells and 24 MiB of unified buffer takes at most 20 s of processor time, imports "
+              "included, and 3 MB of Verilog, and Verilator's lint of all 65,536 cells has nothing to say",
+        columns=("engine", "processor seconds", "seconds", "MB", "bytes of Verilog", "modules",
+                 "warnings"))
+
+
+#: Of TPU v1, ISCA 2017.
+_CLOCK, _BANDWIDTH = 700e6, 34e9
+_STATES = ("active", "weight_stall", "weight_shift", "non_matrix")
+
+
+def _counters(number):
+    tpu = engine("tpu_v1_engine")
+    return predict(tpu, WORKLOADS[number].program(tpu), latency=100, bytes_per_cycle=_BANDWIDTH / _CLOCK).counters
+
+
+def workloads(track):
+    """The networks of the TPU paper on the preset of its size: by the cycle model, not the Verilog."""
+    arch, rows = engine("tpu_v1_engine").unit.arch, []
+    cells = arch.rows * arch.cols
+    with concurrent.futures.ProcessPoolExecutor() as pool:
+        # The longest first: the last is several times as long as any other.
+        futures = [pool.submit(_counters, number) for number in reversed(range(len(WORKLOADS)))][::-1]
+        done = [future.result() for future in track(futures, "the TPU paper's workloads")]
+    for each, counters in zip(WORKLOADS, done, strict=True):
+        cycles = counters["cycles"]
+        shares = {state: 100 * counters[state] / cycles for state in _STATES}
+        ours = shares | {"useful": 100 * each.macs / (cells * cycles), "tops": 2e-12 * each.macs * _CLOCK / cycles}
+        rows.append((each.name, f"{cycles:,}", *(f"{ours[name]:.1f} / {each.paper[name]}"
+                                                 for name in (*_STATES, "useful", "tops"))))
+    return Table(
+        title="The TPU paper's workloads", rows=rows, holds=len(rows) == len(WORKLOADS),
+        claim="the cycle model executes the six networks of the paper's Table 1 on the preset of TPU v1, at 700 MHz "
+              "with 34 GB/s; ours / the paper's Table 3",
+        columns=("network", "cycles", "active %", "weight stall %", "weight shift %", "non-matrix %", "useful MACs %",
+                 "TOPS"))
+
+
+CLAIMS = {claim.__name__: claim for claim in (
+    convolution, depthwise, random_programs, illegal_programs, elaboration, workloads)}

@@ -1,0 +1,123 @@
+"""The row reader, cycle by cycle."""
+
+from .queue import Queue
+
+__all__ = ["RowReader"]
+
+
+class _Step:
+    """A row to read, as the gateware's ``_Step``."""
+
+    __slots__ = ("accumulate", "address", "entry", "error", "final", "index", "last", "macs", "padded", "switch")
+
+
+class RowReader:
+    """Mirrors :class:`systolic.gateware.matrix.row_reader.RowReader`.
+
+    Members
+    -------
+    command_ready, done, busy, moving, switched, finishing, empty : bool
+    macs : int
+    error : tuple of int or None
+        Code and index.
+    read : int or None
+        Address it asks for.
+    row : tuple or None
+        (entry, accumulate, switch, last) on offer to the matrix unit.
+    """
+
+    QUEUE = 12
+
+    def __init__(self, engine):
+        self.engine = engine
+        self._arch = engine.unit.arch
+        self._fresh = True
+        self._walk, self._final, self._step = None, False, None
+        self._flying = [None] * engine.READ_LATENCY
+        self._queue = Queue(self.QUEUE)
+        self._reserved = 0
+        self.done = self.moving = self.switched = self.finishing = False
+        self.macs, self._macs, self.error = 0, 0, None
+        self._show()
+
+    def _show(self):
+        step = self._step
+        go = step is not None and self._reserved < self.QUEUE and step.error is None
+        self._padded_go = go and step.padded
+        self.read = step.address if go and not step.padded else None
+        self.row = self._queue.head
+        self.empty = not self._reserved
+        self.command_ready = self._walk is None
+        self.busy = self._walk is not None or step is not None or not self.empty
+
+    def step(self, command, read_ready, rows_ready):
+        """Advance one clock.
+
+        Parameters
+        ----------
+        command : tuple or None
+            (index, values of the fields) on offer.
+        read_ready, rows_ready : bool
+        """
+        step = self._step
+        advance = self._padded_go or (self.read is not None and read_ready)
+        taken = self.row is not None and rows_ready
+        arrived = self._flying[-1]
+        self.switched, self.finishing = advance and step.switch, advance and step.last
+        self.macs, self._macs = self._macs, step.macs if advance and not step.padded else 0
+        self.moving = advance or arrived is not None or taken
+        self.done = arrived is not None and arrived.final
+        self.error = (step.error, step.index) if step is not None and step.error is not None else None
+        self._queue.step(None if arrived is None else (arrived.entry, arrived.accumulate, arrived.switch, arrived.last),
+                         rows_ready)
+        self._flying = [step if advance else None, *self._flying[:-1]]
+        self._reserved += advance - taken
+        if self._walk is None:
+            if advance:
+                self._step = None
+            if command is not None:
+                self._walk = self._rows(*command)
+        elif step is None or advance:
+            self._step = next(self._walk)
+            if self._step.final:
+                self._walk = None
+        self._show()
+
+    def _rows(self, index, op):
+        """Every row of an instruction in order."""
+        arch, mask = self._arch, (1 << self.engine.address_width) - 1
+        end = op["base"] + op["size"] - arch.rows
+        tiles = op["n_count"] * op["ky_count"] * op["kx_count"] * op["c_count"] * op["y_count"] * op["x_count"]
+        first_tile = True
+        for n in range(op["n_count"]):
+            cols = (op["n_last_less"] if n == op["n_count"] - 1 else op["n_less"]) + 1
+            first_of_sum = True
+            for ky in range(op["ky_count"]):
+                for kx in range(op["kx_count"]):
+                    for c in range(op["c_count"]):
+                        last_c = c == op["c_count"] - 1
+                        macs = ((op["k_last_less"] if last_c else op["k_less"]) + 1) * cols
+                        last = bool(op["finish"] and last_c and kx == op["kx_count"] - 1 and ky == op["ky_count"] - 1)
+                        accumulate = bool(not first_of_sum or op["accumulate"])
+                        tile = (op["start"] + n * op["n_stride"] + ky * op["ky_stride"] + kx * op["kx_stride"]
+                                + c * op["c_stride"])
+                        entry, first_row = op["accumulator"], True
+                        for y in range(op["y_count"]):
+                            py = op["first_y"] + y * op["y_step"] + ky & 0xFFFF
+                            padded_y = op["height"] and py >= op["height"]
+                            for x in range(op["x_count"]):
+                                px = op["first_x"] + x * op["x_step"] + kx & 0xFFFF
+                                step = _Step()
+                                step.address = tile + y * op["y_stride"] + x * op["x_stride"] & mask
+                                step.padded = bool(padded_y or (op["width"] and px >= op["width"]))
+                                step.error = (6 if entry >= arch.accumulator_depth else
+                                              5 if not step.padded and not op["base"] <= step.address <= end else None)
+                                step.entry, step.accumulate, step.last = entry, accumulate, last
+                                step.switch = first_row and (self._fresh or not (op["reuse"] and first_tile))
+                                step.macs, step.index = macs, index
+                                tiles -= 1
+                                step.final = not tiles
+                                self._fresh = first_row = False
+                                entry += 1
+                                yield step
+                        first_tile = first_of_sum = False

@@ -1,0 +1,157 @@
+"""A whole TPU, cycle by cycle, without its data: the cycle model.
+
+Every box has a model of its own in this package, of which each output depends on registers alone. A cycle looks at all
+outputs, settles who gets the unified buffer, and steps every box. What cannot change a handshake, the
+numbers that are multiplied, is not there: a 256 x 256 array costs no more than a 4 x 4.
+"""
+
+import collections
+import dataclasses
+
+from systolic import isa
+from systolic.config import UserError
+from systolic_sim.cycles.matrix_unit import SteppedMatrixUnit
+
+from .activation_unit import ActivationUnit
+from .load import Loader
+from .memory import Memory
+from .read_dma import ReadDma
+from .row_reader import RowReader
+from .sequencer import Sequencer
+from .store import Storer
+from .weight_reader import WeightReader
+
+__all__ = ["CycleError", "Prediction", "predict"]
+
+
+class CycleError(UserError, RuntimeError):
+    """The program does not come to an end."""
+
+
+@dataclasses.dataclass(frozen=True)
+class Prediction:
+    """What a TPU's counters will say.
+
+    Attributes
+    ----------
+    counters : dict of str to int
+        By the registers' names in small letters.
+    """
+
+    counters: dict
+
+    @property
+    def cycles(self):
+        """From doorbell to halt."""
+        return self.counters["cycles"]
+
+    @property
+    def utilisation(self):
+        """Share of the cycles in which a row enters the array."""
+        return self.counters["active"] / self.cycles
+
+
+class _Tpu:
+    def __init__(self, engine, program, memory):
+        self.engine, self.memory = engine, memory
+        self.sequencer = Sequencer(engine, program)
+        self.read_dma, self.matrix_unit = ReadDma(engine), SteppedMatrixUnit(engine.unit)
+        self.load, self.store, self.weights = Loader(engine), Storer(engine), WeightReader(engine)
+        self.matrix, self.activation = RowReader(engine), ActivationUnit(engine)
+        self._store_reads = collections.deque([False] * engine.READ_LATENCY)
+        self._start = True
+        self.counters = collections.Counter()
+
+    def step(self):
+        """One clock."""
+        engine, sequencer, read_dma, unit = self.engine, self.sequencer, self.read_dma, self.matrix_unit
+        load, store, weights, matrix, activation = (self.load, self.store, self.weights, self.matrix, self.activation)
+        engines = load, store, weights, matrix, activation
+        memory, counters = self.memory, self.counters
+
+        ready = [each.command_ready for each in engines]
+        done = [each.done for each in engines]
+        commands = sequencer.commands[:]
+        buffer_free = activation.read is None
+        store_reads = store.read is not None and buffer_free
+        rows_granted = buffer_free and store.read is None
+        rows_empty = matrix.empty
+        row = matrix.row
+        row_ready = unit.rows_ready
+        results_valid, results_ready = unit.results_valid, activation.results_ready
+        weights_valid, weights_ready = weights.weights_valid, unit.weights_ready
+        beats, beat, response = read_dma.beats, memory.beat, memory.response
+        ar, aw, w = read_dma.ar, store.aw, store.w
+        requests = sequencer.fetcher.request, weights.request, load.request
+        grants = read_dma.fetch_ready, read_dma.weights_ready, read_dma.load_ready
+        write_free = activation.write is None
+
+        running = sequencer.running
+        counters["cycles"] += running
+        counters["instructions"] += sequencer.issued
+        counters["useful_macs"] += matrix.macs
+        counters["bytes_read"] += engine.bus_bytes * (beats["load"] is not None or beats["weights"] is not None)
+        if w is not None:
+            counters["bytes_written"] += w[0]
+        if running:
+            for name, each in zip(isa.ENGINES[1:], engines, strict=True):
+                counters[f"busy_{name}"] += each.busy
+
+        memory.step(ar, aw, w is not None and w[1])
+        unit.step(weights_valid, row, results_ready)
+        if running:
+            counters["active"] += unit.active
+            counters["weight_stall"] += unit.weight_stall
+            counters["weight_shift"] += unit.weight_shift
+            counters["non_matrix"] += not (unit.active or unit.weight_stall or unit.weight_shift)
+        read_dma.step(fetch=requests[0], weights=requests[1], load=requests[2], ar_ready=True, r=beat, stop=False)
+        load.step(_values(commands[0]), grants[2], beats["load"], write_free, False)
+        store.step(_values(commands[1]), buffer_free, self._store_reads[-1], True, True, 0 if response else None, False)
+        self._store_reads.appendleft(store_reads)
+        self._store_reads.pop()
+        weights.step(_values(commands[2]), grants[1], beats["weights"], weights_ready, False)
+        matrix.step(_values(commands[3]), rows_granted, row_ready)
+        activation.step(commands[4], results_valid)
+        sequencer.step(self._start, grants[0], beats["fetch"] is not None, ready, done, rows_empty)
+        self._start = False
+
+
+def _values(command):
+    return None if command is None else (command[0], command[1].values)
+
+
+def predict(engine, program, *, latency=10, bytes_per_cycle=None, max_cycles=100_000_000, patience=100_000):
+    """Cycles and counters of a program, against a memory of fixed latency.
+
+    Parameters
+    ----------
+    engine : Engine
+    program : list of Operation
+        Without errors, as the emulator executes it.
+    latency : int
+        Cycles from a read's address to its first beat, and from a write's last beat to its response.
+    bytes_per_cycle : float or None
+        Bandwidth of the memory; ``None`` for that of the bus.
+    max_cycles, patience : int
+        Give up after that many, or after so many without a change in what was done.
+
+    Returns
+    -------
+    Prediction
+
+    Raises
+    ------
+    CycleError
+        If it does not end.
+    """
+    tpu = _Tpu(engine, program, Memory(latency, engine.bus_bytes, bytes_per_cycle))
+    seen, since = None, 0
+    while not tpu.sequencer.halted:
+        tpu.step()
+        since += 1
+        if since == patience:
+            now = {name: tpu.counters[name] for name in ("instructions", "active", "bytes_read", "bytes_written")}
+            if now == seen or tpu.counters["cycles"] > max_cycles:
+                raise CycleError(f"no end after {tpu.counters['cycles']} cycles")
+            seen, since = now, 0
+    return Prediction(dict(tpu.counters))

@@ -1,0 +1,1 @@
+"""Generated Verilog as compiled models that Python drives."""

@@ -1,0 +1,175 @@
+import random
+
+import pytest
+from amaranth.sim import Simulator
+
+from systolic import isa
+from systolic.gateware.sequencer.sequencer import EXECUTORS, Sequencer
+from systolic.tpu_config import ENGINES
+from systolic_sim.cycles import sequencer as stepped
+
+ENGINE = ENGINES["tpu_8x8"]
+
+
+
+def random_operation(chance):
+    """An instruction with regions at random; nothing else of it matters here."""
+    instruction = chance.choice([each for each in isa.INSTRUCTIONS if each.name != "halt"])
+    names = [(region.base, region.size if isinstance(region.size, str) else region.base)
+             for region in instruction.regions]
+    values = {}
+    for base, size in names:
+        values[base] = chance.randrange(8) * 32
+        if size != base:
+            values[size] = chance.choice([16, 40, 64])
+    for field in instruction.fields:
+        if field.least:
+            values.setdefault(field.name, 1)
+    return isa.operation(instruction.name, **values)
+
+
+class Machine:
+    """A sequencer in pysim with engines that take and finish instructions at random."""
+
+    def __init__(self, code, length, chance, *, check=None, patience=6000):
+        self.dut, self.code, self.length, self.chance = Sequencer(ENGINE), code, length, chance
+        self.check, self.patience = check, patience
+        self.taken, self.order = {name: [] for name in EXECUTORS}, []
+        self.error = None
+
+    def run(self):
+        simulator = Simulator(self.dut)
+        simulator.add_clock(1e-6)
+        simulator.add_testbench(self._testbench)
+        simulator.run()
+        return self
+
+    async def _testbench(self, ctx):
+        dut, chance, fetches, finishing = self.dut, self.chance, [], {name: [] for name in EXECUTORS}
+        ctx.set(dut.address, 64)
+        ctx.set(dut.length, self.length)
+        ctx.set(dut.rows_empty, 1)
+        ctx.set(dut.bus_idle, 1)
+        for cycle in range(self.patience):
+            start, granted = cycle == 3, chance.random() < 0.5
+            ctx.set(dut.start, start)
+            ctx.set(dut.fetch_request.ready, granted)
+            beat = fetches.pop(0) if fetches and chance.random() < 0.6 else None
+            ctx.set(dut.fetch_beat.valid, beat is not None)
+            if beat is not None:
+                ctx.set(dut.fetch_beat.data, int.from_bytes(self.code[beat:beat + 8], "little"))
+            if ctx.get(dut.fetch_request.valid) and granted:
+                request = ctx.get(dut.fetch_request.payload)
+                fetches += [request.address - 64 + 8 * number for number in range(request.beats)]
+            ready = [chance.random() < 0.3 for _ in EXECUTORS]
+            done = [bool(finishing[name]) and chance.random() < 0.05 for name in EXECUTORS]
+            for number, name in enumerate(EXECUTORS):
+                command = getattr(dut, f"{name}_command")
+                ctx.set(command.ready, ready[number])
+                if ctx.get(command.valid) and ready[number]:
+                    index = ctx.get(command.payload.index)
+                    finishing[name].append(index)
+                    self.taken[name].append((index, ctx.get(command.payload.words), ctx.get(command.payload.rounding)))
+            ctx.set(dut.done, sum(bit << number for number, bit in enumerate(done)))
+            if self.check:
+                self.check(self, ctx, start, granted, beat is not None, ready, done)
+            for name, bit in zip(EXECUTORS, done, strict=True):
+                if bit:
+                    self.order.append(("done", finishing[name].pop(0)))
+            if ctx.get(dut.halted) or ctx.get(dut.failed):
+                self.error = ctx.get(dut.error_code), ctx.get(dut.error_index)
+                return
+            await ctx.tick()
+        raise AssertionError("no end")
+
+
+def _conflict(one, other):
+    """Whether two operations touch the same bytes and one writes them, straight from the table."""
+    def regions(each):
+        for region in each.instruction.regions:
+            size = region.size if isinstance(region.size, int) else each.values[region.size]
+            yield region, set(range(each.values[region.base], each.values[region.base] + size))
+
+    return any(a.space == b.space and (a.writes or b.writes) and mine & theirs
+               for a, mine in regions(one) for b, theirs in regions(other))
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_no_hazard_is_missed(seed):
+    """When an instruction reaches its engine, none that it depends on is unfinished; as the model says, every cycle."""
+    chance = random.Random(seed)
+    program = [random_operation(chance) for _ in range(60)]
+    # halt minds tiles that were read and never used.
+    program = [each for each in program if each.name != "read_weights"] + [isa.operation("halt")]
+    model = stepped.Sequencer(ENGINE, program, 64)
+    state = {"unfinished": [], "waits": 0}
+
+    def check(machine, ctx, start, granted, beat, ready, done):
+        dut = machine.dut
+        for number, name in enumerate(EXECUTORS):
+            command, shown = getattr(dut, f"{name}_command"), model.commands[number]
+            assert ctx.get(command.valid) == (shown is not None)
+            if shown:
+                assert ctx.get(command.payload.index) == shown[0]
+                index = shown[0]
+                if index not in state["unfinished"]:
+                    for older in state["unfinished"]:
+                        same = program[older].instruction.engine == name
+                        assert same or not _conflict(program[index], program[older]), (index, older)
+                    state["unfinished"].append(index)
+        for name in ("running", "issued", "halted"):
+            assert ctx.get(getattr(dut, name)) == getattr(model, name), name
+        for name, bit in zip(EXECUTORS, done, strict=True):
+            if bit:
+                state["unfinished"].remove(min(i for i in state["unfinished"] if program[i].instruction.engine == name))
+        model.step(start, granted, beat, ready, done, True)
+
+    machine = Machine(isa.encode(program), len(program), chance, check=check, patience=40_000).run()
+    assert machine.error == (0, 0)
+    for name in EXECUTORS:
+        wanted = [index for index, each in enumerate(program) if each.instruction.engine == name]
+        assert [index for index, *_ in machine.taken[name]] == wanted
+        for index, words, _ in machine.taken[name]:
+            assert words.to_bytes(64, "little") == isa.encode([program[index]])
+
+
+def test_read_after_write_within_the_activation_unit():
+    """What one activate writes, the next reads only when it is there."""
+    first = isa.operation("pool", base=0, size=64, from_base=1000, from_size=64, parameters=2000)
+    second = isa.operation("pool", base=500, size=64, from_base=32, from_size=64, parameters=2000)
+    program = [first, second, isa.operation("halt")]
+    machine = Machine(isa.encode(program), 3, random.Random(0))
+    machine.run()
+    assert machine.order == [("done", 0), ("done", 1)]
+
+
+@pytest.mark.parametrize("operations,code,index", [
+    ([isa.operation("activate", size=8, channels=9)], "field", 0),
+    ([isa.operation("nop"), isa.operation("activate", channels=1)], "field", 1),
+    ([isa.operation("read_host_memory", memory=4, memory_size=8, size=8, row_bytes=8)], "field", 0),
+    ([isa.operation("set_configuration", rounding=3)], "field", 0),
+    ([isa.operation("load_table", from_base=64 * 1024 - 255)], "buffer", 0),
+    ([isa.operation("matrix_multiply", base=0xFFFFFFF8, size=16)], "buffer", 0),
+    ([isa.operation("nop")], "end", 1),
+    ([isa.operation("read_weights", memory_size=64), isa.operation("halt")], "leftover", 1),
+])
+def test_errors(operations, code, index):
+    machine = Machine(isa.encode(operations), len(operations), random.Random(3)).run()
+    assert (isa.ERRORS[machine.error[0]][0], machine.error[1]) == (code, index)
+
+
+@pytest.mark.parametrize("position", [8, 100, 300, 511])
+def test_reserved_bits(position):
+    """Every instruction without a field at that bit is refused if it is set."""
+    for instruction in isa.INSTRUCTIONS:
+        if not isa.used_bits(instruction) >> position & 1:
+            values = {field.name: 1 for field in instruction.fields if field.least}
+            bits = int.from_bytes(isa.encode([isa.operation(instruction.name, **values)]), "little") | 1 << position
+            machine = Machine(bits.to_bytes(64, "little"), 1, random.Random(4)).run()
+            assert machine.error == (2, 0)
+
+
+@pytest.mark.parametrize("opcode", [0x06, 0x0F, 0x18, 0x20, 0x80, 0xFF])
+def test_unknown_opcodes(opcode):
+    machine = Machine(bytes([opcode]) + bytes(63), 1, random.Random(5)).run()
+    assert machine.error == (1, 0)

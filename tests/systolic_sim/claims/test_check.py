@@ -1,0 +1,50 @@
+"""Compiled TPU, emulator and cycle model on the same random programs."""
+
+import pytest
+
+from systolic import verilog
+from systolic.gateware.sequencer.scoreboard import Scoreboard
+from systolic.tpu_config import engine
+from systolic_sim.claims.check import CheckError, compare, compare_illegal
+from systolic_sim.programs.illegal import KINDS
+from systolic_sim.rtl.tpu import TpuRtl
+
+ENGINE = engine("tpu_4x4")
+
+
+@pytest.fixture(scope="module")
+def rtl():
+    return TpuRtl(ENGINE)
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_bytes_counters_and_cycles(rtl, seed):
+    """Against memories of several latencies and bandwidths."""
+    options = {"latency": (1, 4, 30)[seed % 3], "bytes_per_cycle": (None, None, None, 1.5)[seed % 4]}
+    assert compare(ENGINE, seed, rtl=rtl, **options).cycles > 400
+
+
+@pytest.mark.parametrize("seed", range(100, 112))
+def test_bytes_with_stalls(rtl, seed):
+    stalls = (0.1, 0.5, {"r": 0.8}, {"w": 0.6, "b": 0.9})[seed % 4]
+    compare(ENGINE, seed, rtl=rtl, stalls=stalls)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_illegal_programs(rtl, kind):
+    """The documented error at the documented instruction, and all is well after a restart; with and without stalls."""
+    for seed, stalls in ((3, 0.0), (4, 0.4)):
+        assert compare_illegal(ENGINE, kind, seed, rtl=rtl, stalls=stalls).error == KINDS[kind][0]
+
+
+def test_a_scoreboard_that_misses_conflicts_is_found_out(monkeypatch):
+    def blind(self, platform):
+        m = build(self, platform)
+        m.d.comb += self.conflict.eq(0)
+        return m
+    build = Scoreboard.build
+    monkeypatch.setattr(Scoreboard, "build", blind)
+    rtl = TpuRtl(ENGINE, design=verilog.generate(ENGINE))
+    with pytest.raises(CheckError, match="bytes of memory differ"):
+        for seed in range(5):
+            compare(ENGINE, seed, rtl=rtl, latency=30, timing=False)
