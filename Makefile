@@ -1,4 +1,4 @@
-# One-line aliases; the logic is in Python. CONFIG=<preset>, ENGINE=<TPU preset>, BOARD=<board>, OUT=<folder>, ARGS=<more options>.
+# One-line aliases; the logic is in Python. CONFIG=<preset>, TPU=<TPU preset>, BOARD=<board>, OUT=<folder>, ARGS=<more options>.
 .PHONY: run test verilog sim fpga bench bench-tpu bench-boards bench-fpga lint clean
 CONFIG ?= int8_8x8
 # A board has a matrix unit of its own, unless CONFIG is given.
@@ -7,7 +7,7 @@ SYSTOLIC = .venv/bin/systolic
 
 run: .venv/ready ; $(SYSTOLIC) run $(ARGS)
 test: .venv/ready ; .venv/bin/python -m pytest $(ARGS)
-verilog: .venv/ready ; $(SYSTOLIC) generate $(if $(ENGINE),--engine $(ENGINE),--config $(CONFIG)) $(ARGS)
+verilog: .venv/ready ; $(SYSTOLIC) generate $(if $(TPU),--tpu $(TPU),--config $(CONFIG)) $(ARGS)
 sim: .venv/ready ; $(SYSTOLIC) sim $(ARGS)
 fpga: .venv/fpga ; $(SYSTOLIC) fpga $(if $(BOARD),--board $(BOARD)) $(UNIT) $(ARGS)
 bench-boards: .venv/fpga ; $(SYSTOLIC) boards $(ARGS)

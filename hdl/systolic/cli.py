@@ -13,9 +13,9 @@ import re
 import sys
 
 from .config import PRESETS, Arch, Config, ConfigError, Impl, UserError, preset
-from .tpu_config import ENGINES, Engine, engine
+from .tpu_config import TPU_PRESETS, TpuConfig, tpu_preset
 
-__all__ = ["add_config_arguments", "add_engine_arguments", "add_generate", "config_from", "engine_from", "main"]
+__all__ = ["add_config_arguments", "add_tpu_arguments", "add_generate", "config_from", "tpu_from", "main"]
 
 _PARAMETERS = ("lanes", "buffer_size", "bus_bytes", "burst_beats", "reads_in_flight")
 
@@ -39,13 +39,13 @@ def add_config_arguments(parser):
                                  metavar="N" if integer else "X", help=_parameter_text(kind, field.name))
 
 
-def add_engine_arguments(parser):
+def add_tpu_arguments(parser):
     """Options that choose a TPU, beside those of :func:`add_config_arguments`: a preset and what differs from it."""
     options = parser.add_argument_group("TPU")
-    options.add_argument("--engine", metavar="PRESET", help="a whole TPU in place of the matrix unit alone; start from "
-                         f"a preset: {', '.join(ENGINES)}")
+    options.add_argument("--tpu", metavar="PRESET", help="a whole TPU in place of the matrix unit alone; start from "
+                         f"a preset: {', '.join(TPU_PRESETS)}")
     for name in _PARAMETERS:
-        options.add_argument(_option(name), type=int, metavar="N", help=_parameter_text(Engine, name))
+        options.add_argument(_option(name), type=int, metavar="N", help=_parameter_text(TpuConfig, name))
 
 
 def _option(parameter):
@@ -80,8 +80,8 @@ def config_from(args):
     return Config(arch=arch, impl=impl, name=default if args.name is None else args.name)
 
 
-def engine_from(args):
-    """The TPU that the options of :func:`add_engine_arguments` describe, or None if they do not ask for one.
+def tpu_from(args):
+    """The TPU that the options of :func:`add_tpu_arguments` describe, or None if they do not ask for one.
 
     Raises
     ------
@@ -89,18 +89,18 @@ def engine_from(args):
         If a value is out of range, or there are options of a TPU but no preset that they change.
     """
     given = {name: value for name in _PARAMETERS if (value := getattr(args, name)) is not None}
-    if args.engine is None:
+    if args.tpu is None:
         if given:
-            raise ConfigError(f"{_option(next(iter(given)))} is of a TPU: give --engine, one of {', '.join(ENGINES)}")
+            raise ConfigError(f"{_option(next(iter(given)))} is of a TPU: give --tpu, one of {', '.join(TPU_PRESETS)}")
         return None
     if args.config is not None:
-        raise ConfigError(f"--engine {args.engine} has a matrix unit: change its parameters in place of --config")
-    base = engine(args.engine)
-    arch, impl = _with_options(base.unit, args)
-    changed = given or (arch, impl) != (base.unit.arch, base.unit.impl_as_given)
-    name = args.name or (f"tpu_{arch.rows}x{arch.cols}_engine" if changed else base.name)
+        raise ConfigError(f"--tpu {args.tpu} has a matrix unit: change its parameters in place of --config")
+    base = tpu_preset(args.tpu)
+    arch, impl = _with_options(base.matrix, args)
+    changed = given or (arch, impl) != (base.matrix.arch, base.matrix.impl_as_given)
+    name = args.name or (f"tpu_{arch.rows}x{arch.cols}_variant" if changed else base.name)
     unit = Config(arch=arch, impl=impl, name=f"{name}_unit")
-    return dataclasses.replace(base, unit=unit, name=name, **given)
+    return dataclasses.replace(base, matrix=unit, name=name, **given)
 
 
 def _given(args, kind):
@@ -116,10 +116,10 @@ def _with_options(base, args):
 
 def add_generate(subparsers):
     parser = subparsers.add_parser("generate", help="write Verilog and its JSON sidecar",
-                                   description="Write a matrix unit, or with --engine a whole TPU, as Verilog-2005, "
+                                   description="Write a matrix unit, or with --tpu a whole TPU, as Verilog-2005, "
                                    "and its JSON sidecar.")
     add_config_arguments(parser)
-    add_engine_arguments(parser)
+    add_tpu_arguments(parser)
     parser.add_argument("--out", default="build/verilog", help="folder to write to (%(default)s)")
     parser.set_defaults(run=_generate)
 
@@ -127,7 +127,7 @@ def add_generate(subparsers):
 def _generate(args):
     from . import verilog  # only here: Amaranth takes a while to import
 
-    for path in verilog.write(verilog.generate(engine_from(args) or config_from(args)), args.out):
+    for path in verilog.write(verilog.generate(tpu_from(args) or config_from(args)), args.out):
         print(path)
     return 0
 

@@ -328,8 +328,8 @@ PRESETS = {config.name: config for config in [
     _config("ecp5_12x12", 12, 12, multiplier="ecp5_dsp", product_stages=2, gate_stages=1, adder_stages=2,
             memory="ecp5_block", memory_stages=3),
     _config("up5k_4x4", 4, 4, accumulator_depth=256, multiplier="ice40_dsp", memory_stages=2),
-    _config("tpu_v1", 256, 256, accumulator_depth=4096),
-    _config("tpu_v2", 128, 128, "bf16", accumulator_depth=4096),
+    _config("tpu_v1_unit", 256, 256, accumulator_depth=4096),
+    _config("tpu_v2_unit", 128, 128, "bf16", accumulator_depth=4096),
 ]}
 
 

@@ -110,12 +110,12 @@ class TpuTop(_Top):
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     """
 
-    def __init__(self, engine):
-        super().__init__(engine.name, Tpu(engine))
-        arch, self.memory = engine.unit.arch, engine.unit.impl.memory
+    def __init__(self, config):
+        super().__init__(config.name, Tpu(config))
+        arch, self.memory = config.matrix.arch, config.matrix.impl.memory
         self._add("irq", self.component.interrupt, True)
         for name, member in self.component.host.signature.members.items():
             self._add(f"s_axi_{name}", getattr(self.component.host, name), member.flow is Out)
@@ -126,15 +126,15 @@ class TpuTop(_Top):
             self._add(f"m_axi_{channel}valid", stream.valid, outward)
             self._add(f"m_axi_{channel}ready", stream.ready, not outward)
         self.about = (
-            f"systolic TPU, {arch.rows} x {arch.cols} int8, unified buffer of {engine.buffer_size} bytes",
-            f"activation unit of {engine.lanes} lanes, memory bus of {8 * engine.bus_bytes} bits")
+            f"systolic TPU, {arch.rows} x {arch.cols} int8, unified buffer of {config.buffer_size} bytes",
+            f"activation unit of {config.lanes} lanes, memory bus of {8 * config.bus_bytes} bits")
         self.sidecar = {
-            **self._common(engine),
+            **self._common(config),
             "buses": {"s_axi": {"protocol": "AXI4-Lite", "data_width": 32, "address_width": registers.ADDRESS_WIDTH},
-                      "m_axi": {"protocol": "AXI4", "data_width": 8 * engine.bus_bytes, "address_width": 32,
-                                "burst_beats": engine.burst_beats, "reads_in_flight": engine.reads_in_flight}},
+                      "m_axi": {"protocol": "AXI4", "data_width": 8 * config.bus_bytes, "address_width": 32,
+                                "burst_beats": config.burst_beats, "reads_in_flight": config.reads_in_flight}},
             "registers": {each.name: each.address for each in registers.registers()},
-            "memories": {"unified_buffer": {"bytes": engine.buffer_size, "banks": engine.banks},
+            "memories": {"unified_buffer": {"bytes": config.buffer_size, "banks": config.banks},
                          "accumulators": {"entries": arch.accumulator_depth, "width": 32 * arch.cols},
-                         "result_fifo": {"entries": engine.unit.result_fifo_depth, "width": 32 * arch.cols}},
+                         "result_fifo": {"entries": config.matrix.result_fifo_depth, "width": 32 * arch.cols}},
         }

@@ -4,7 +4,7 @@ import dataclasses
 
 from .config import Arch, Config, ConfigError, Format, Impl
 
-__all__ = ["ENGINES", "Engine", "engine"]
+__all__ = ["TPU_PRESETS", "TpuConfig", "tpu_preset"]
 
 
 def _require(condition, parameter, allowed, value):
@@ -17,12 +17,12 @@ def _power_of_two(value):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
-class Engine:
+class TpuConfig:
     """A TPU: matrix unit, unified buffer, activation unit, DMA and sequencer.
 
     Parameters
     ----------
-    unit : Config
+    matrix : Config
         The matrix unit, int8. Its result FIFO holds the sums of one product while the next is computed.
     lanes : int
         Channels that the activation unit works on at a time. 1 to C.
@@ -43,7 +43,7 @@ class Engine:
         If a parameter is out of range.
     """
 
-    unit: Config
+    matrix: Config
     lanes: int
     buffer_size: int
     bus_bytes: int = 8
@@ -55,7 +55,7 @@ class Engine:
     READ_LATENCY = 3
 
     def __post_init__(self):
-        arch = self.unit.arch
+        arch = self.matrix.arch
         _require(arch.format is Format.INT8, "format", "int8 in a TPU v1", arch.format.value)
         _require(isinstance(self.lanes, int) and 1 <= self.lanes <= arch.cols, "lanes",
                  f"from 1 to the {arch.cols} columns", self.lanes)
@@ -71,7 +71,7 @@ class Engine:
     @property
     def banks(self):
         """Bytes that the unified buffer reads or writes in a cycle, from any address: a bank of memory each."""
-        arch = self.unit.arch
+        arch = self.matrix.arch
         return max(16, 1 << (max(arch.rows, self.lanes, self.bus_bytes) - 1).bit_length())
 
     @property
@@ -82,48 +82,48 @@ class Engine:
     @property
     def groups(self):
         """Steps the activation unit takes for a row of sums."""
-        return -(-self.unit.arch.cols // self.lanes)
+        return -(-self.matrix.arch.cols // self.lanes)
 
     @property
     def weight_rows_per_beat(self):
         """Rows of weights, C bytes each, in a bus word; 1 if a row takes one or more words."""
-        return max(1, self.bus_bytes // self.unit.arch.cols)
+        return max(1, self.bus_bytes // self.matrix.arch.cols)
 
     @property
     def weight_beats_per_row(self):
         """Bus words that a row of weights takes; unused bytes at its end."""
-        return -(-self.unit.arch.cols // self.bus_bytes)
+        return -(-self.matrix.arch.cols // self.bus_bytes)
 
     def tile_bytes(self, *, diagonal=False):
         """Bytes of a weight tile in memory: its rows, last first, in whole bus words; diagonal: one row."""
-        rows = 1 if diagonal else self.unit.arch.rows
+        rows = 1 if diagonal else self.matrix.arch.rows
         return -(-rows // self.weight_rows_per_beat) * self.weight_beats_per_row * self.bus_bytes
 
     def describe(self):
         """Plain-data form, as the JSON sidecar holds it."""
-        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "unit"}
-        return fields | {"unit": self.unit.describe()}
+        fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "matrix"}
+        return fields | {"matrix": self.matrix.describe()}
 
 
-def _engine(name, rows, cols, *, lanes, kilobytes, depth, fifo_tiles=4, **options):
+def _preset(name, rows, cols, *, lanes, kilobytes, depth, fifo_tiles=4, **options):
     arch = Arch(rows=rows, cols=cols, accumulator_depth=depth, result_fifo_depth=depth, weight_fifo_depth=fifo_tiles)
     impl = Impl(**options.pop("impl", {}))
-    return Engine(name=name, unit=Config(arch=arch, impl=impl, name=f"{name}_unit"), lanes=lanes,
-                  buffer_size=kilobytes * 1024, **options)
+    return TpuConfig(name=name, matrix=Config(arch=arch, impl=impl, name=f"{name}_unit"), lanes=lanes,
+                     buffer_size=kilobytes * 1024, **options)
 
 
-#: Presets. ``tpu_v1_engine``: TPU v1 (ISCA 2017): 24 MiB unified buffer, 4096 x 256 accumulators of which half are
+#: Presets. ``tpu_v1``: TPU v1 (ISCA 2017): 24 MiB unified buffer, 4096 x 256 accumulators of which half are
 #: the result FIFO here, four tiles of weight FIFO, and a bus that carries its 34 GB/s at 700 MHz.
-ENGINES = {each.name: each for each in [
-    _engine("tpu_4x4", 4, 4, lanes=2, kilobytes=8, depth=64, fifo_tiles=2, bus_bytes=4),
-    _engine("tpu_8x8", 8, 8, lanes=4, kilobytes=64, depth=256),
-    _engine("tpu_12x20", 12, 20, lanes=10, kilobytes=64, depth=256),
-    _engine("tpu_16x16", 16, 16, lanes=8, kilobytes=128, depth=256),
-    _engine("tpu_v1_engine", 256, 256, lanes=256, kilobytes=24 * 1024, depth=2048, bus_bytes=64, burst_beats=64),
+TPU_PRESETS = {each.name: each for each in [
+    _preset("tpu_4x4", 4, 4, lanes=2, kilobytes=8, depth=64, fifo_tiles=2, bus_bytes=4),
+    _preset("tpu_8x8", 8, 8, lanes=4, kilobytes=64, depth=256),
+    _preset("tpu_12x20", 12, 20, lanes=10, kilobytes=64, depth=256),
+    _preset("tpu_16x16", 16, 16, lanes=8, kilobytes=128, depth=256),
+    _preset("tpu_v1", 256, 256, lanes=256, kilobytes=24 * 1024, depth=2048, bus_bytes=64, burst_beats=64),
 ]}
 
 
-def engine(name):
+def tpu_preset(name):
     """The preset of that name.
 
     Raises
@@ -131,5 +131,5 @@ def engine(name):
     ConfigError
         If there is none; the message lists those there are.
     """
-    _require(name in ENGINES, "engine", "one of " + ", ".join(ENGINES), name)
-    return ENGINES[name]
+    _require(name in TPU_PRESETS, "tpu", "one of " + ", ".join(TPU_PRESETS), name)
+    return TPU_PRESETS[name]

@@ -20,7 +20,7 @@ from amaranth.back import rtlil
 
 from .gateware.shared import Library
 from .tops import MatrixUnitTop, TpuTop
-from .tpu_config import Engine
+from .tpu_config import TpuConfig
 
 __all__ = ["LINT_WAIVERS", "Design", "generate", "write"]
 
@@ -108,19 +108,19 @@ def _garbage_collection_off():
 
 
 def generate(config):
-    """Elaborate the matrix unit of a configuration, or the TPU of an engine.
+    """Elaborate the matrix unit of a configuration, or the TPU of a unit.
 
     The same one gives the same bytes, on any machine.
 
     Parameters
     ----------
-    config : Config or Engine
+    config : Config or TpuConfig
 
     Returns
     -------
     Design
     """
-    top = TpuTop(config) if isinstance(config, Engine) else MatrixUnitTop(config)
+    top = TpuTop(config) if isinstance(config, TpuConfig) else MatrixUnitTop(config)
     library = Library(f"{top.name}_")
     with _garbage_collection_off():
         text = rtlil.convert(top, top.name, library, ports=top.ports, emit_src=False)

@@ -44,7 +44,7 @@ class Emulator:
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     memory : bytearray or uint8 array
         From address 0 on. Beyond it, the bus answers with an error.
     faults : iterable of (int, int)
@@ -61,18 +61,18 @@ class Emulator:
         Instructions ``interrupt`` executed by the latest :meth:`run`; the latest tag.
     """
 
-    def __init__(self, engine, memory, *, faults=()):
-        self.engine = engine
+    def __init__(self, config, memory, *, faults=()):
+        self.config = config
         self.memory = memory if isinstance(memory, np.ndarray) else np.frombuffer(memory, np.uint8)
         self.faults = tuple(faults)
-        self.buffer = np.zeros(engine.buffer_size, np.uint8)
+        self.buffer = np.zeros(config.buffer_size, np.uint8)
         self.table = np.zeros(isa.TABLE_BYTES, np.int8)
         self.debug_tag = 0
         self.restart()
 
     def restart(self):
         """As after an error: what is under way is lost, buffer and table are kept."""
-        self._unit = MatrixUnit(self.engine.unit.arch)
+        self._unit = MatrixUnit(self.config.matrix.arch)
         self._tiles, self._fresh, self._rounding = 0, True, 0
         self._results = collections.deque()
         self.interrupts, self.counters = 0, {}
@@ -97,7 +97,7 @@ class Emulator:
         self.interrupts = 0
         for self._index in range(len(code) // isa.BYTES):
             bits = int.from_bytes(code[isa.BYTES * self._index:][:isa.BYTES], "little")
-            if problem := check_instruction(self.engine, bits):
+            if problem := check_instruction(self.config, bits):
                 self._stop(problem)
             operation, = isa.decode(bits.to_bytes(isa.BYTES, "little"))
             getattr(self, f"_{operation.name}")(operation)
@@ -126,7 +126,7 @@ class Emulator:
 
     def _answers(self, address, size):
         """Whether the bus reads and writes there without an error; in whole words."""
-        word = self.engine.bus_bytes
+        word = self.config.bus_bytes
         first, last = address // word * word, -(-(address + size) // word) * word
         return last <= len(self.memory) and not any(first < high and low < last for low, high in self.faults)
 
@@ -143,7 +143,7 @@ class Emulator:
 
     def _inside(self, address, size, base, region_size):
         """Addresses modulo the machine's width; each with ``size`` bytes behind it must lie in the region."""
-        modulus = 1 << self.engine.address_width
+        modulus = 1 << self.config.address_width
         address = np.asarray(address) % modulus
         if np.any((address - base) % modulus + size > region_size):
             self._stop("region")
@@ -176,8 +176,8 @@ class Emulator:
     def _read_host_memory(self, op):
         for here, there in self._transfer(op, "bus_read"):
             self.buffer[there:there + op.row_bytes] = self.memory[here:here + op.row_bytes]
-        words = -(-op.row_bytes // self.engine.bus_bytes)
-        self.counters["bytes_read"] += op.row_count * words * self.engine.bus_bytes
+        words = -(-op.row_bytes // self.config.bus_bytes)
+        self.counters["bytes_read"] += op.row_count * words * self.config.bus_bytes
 
     def _write_host_memory(self, op):
         for here, there in self._transfer(op, "bus_write"):
@@ -185,11 +185,11 @@ class Emulator:
         self.counters["bytes_written"] += op.row_count * op.row_bytes
 
     def _read_weights(self, op):
-        size = self.engine.tile_bytes(diagonal=bool(op.diagonal))
+        size = self.config.tile_bytes(diagonal=bool(op.diagonal))
         self._memory_rows(op, op.tile_count, size, size, fault="bus_read")
         code = self.memory[op.memory:op.memory + op.tile_count * size]
         unpack = _unpack_diagonals if op.diagonal else _unpack_tiles
-        for tile in unpack(self.engine, code):
+        for tile in unpack(self.config, code):
             self._unit.load(tile)
         self._tiles += op.tile_count
         self.counters["bytes_read"] += op.tile_count * size
@@ -203,7 +203,7 @@ class Emulator:
 
     def _tile(self, op, c, kx, ky, n, *, switch, accumulate, last):
         """The rows of one tile."""
-        arch = self.engine.unit.arch
+        arch = self.config.matrix.arch
         y, x = (axis.ravel() for axis in np.mgrid[:op.y_count, :op.x_count])
         entry = op.accumulator + np.arange(len(x))
         address = (op.start + x * op.x_stride + y * op.y_stride + c * op.c_stride + kx * op.kx_stride
@@ -215,7 +215,7 @@ class Emulator:
             self._stop("watchdog")
         self._tiles -= bool(switch)
         self._fresh = False
-        rows = self.buffer[np.where(padded, 0, address % (1 << self.engine.address_width))[:, None]
+        rows = self.buffer[np.where(padded, 0, address % (1 << self.config.address_width))[:, None]
                            + np.arange(arch.rows)].view(np.int8)
         rows[padded] = op.padding
         every = np.ones(len(x), bool)
@@ -229,8 +229,8 @@ class Emulator:
 
     def _check_rows(self, op, address, padded, entry):
         """The first row that is wrong decides; of an entry and an address, the entry."""
-        arch = self.engine.unit.arch
-        modulus = 1 << self.engine.address_width
+        arch = self.config.matrix.arch
+        modulus = 1 << self.config.address_width
         outside = ((address - op.base) % modulus + arch.rows > op.size) & ~padded
         beyond = entry >= arch.accumulator_depth
         if np.any(outside | beyond):
@@ -293,12 +293,12 @@ def _outside(pixel, size):
     return ((pixel < 0) | (pixel >= size)) & bool(size)
 
 
-def check_instruction(engine, bits):
-    """What the sequencer finds wrong with an instruction before any engine sees it.
+def check_instruction(config, bits):
+    """What the sequencer finds wrong with an instruction before any unit sees it.
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     bits : int
         Its 512 bits.
 
@@ -313,58 +313,58 @@ def check_instruction(engine, bits):
     if bits & ~isa.used_bits(instruction):
         return "reserved"
     operation, = isa.decode(bits.to_bytes(isa.BYTES, "little"))
-    arch = engine.unit.arch
+    arch = config.matrix.arch
     for field in instruction.fields:
         value = operation.values[field.name]
         if not field.signed and not field.least <= value <= isa.most(field, arch.rows, arch.cols):
             return "field"
-        if field.aligned and value % engine.bus_bytes:
+        if field.aligned and value % config.bus_bytes:
             return "field"
     for region in instruction.regions:
         size = region.size if isinstance(region.size, int) else operation.values[region.size]
-        if region.space == "buffer" and operation.values[region.base] + size > engine.buffer_size:
+        if region.space == "buffer" and operation.values[region.base] + size > config.buffer_size:
             return "buffer"
     return None
 
 
-def pack_tiles(engine, tiles):
+def pack_tiles(config, tiles):
     """Bytes in memory of weight tiles, for read_weights.
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     tiles : int8 array [T, R, C]
 
     Returns
     -------
     bytes
-        ``engine.tile_bytes()`` a tile.
+        ``unit.tile_bytes()`` a tile.
     """
-    arch = engine.unit.arch
+    arch = config.matrix.arch
     tiles = _shaped("tiles", tiles, (arch.rows, arch.cols))[:, ::-1]
-    together = engine.weight_rows_per_beat
+    together = config.weight_rows_per_beat
     words = np.pad(tiles, [(0, 0), (0, -arch.rows % together), (0, 0)])
     words = words.reshape(-1, together * arch.cols)
-    padding = engine.weight_beats_per_row * engine.bus_bytes - together * arch.cols
+    padding = config.weight_beats_per_row * config.bus_bytes - together * arch.cols
     return np.pad(words, [(0, 0), (0, padding)]).tobytes()
 
 
-def pack_diagonals(engine, weights):
+def pack_diagonals(config, weights):
     """Bytes in memory of diagonal weight tiles, for read_weights.
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     weights : int8 array [T, C]
         Element j of a tile is the weight from row j to column j.
 
     Returns
     -------
     bytes
-        ``engine.tile_bytes(diagonal=True)`` a tile.
+        ``unit.tile_bytes(diagonal=True)`` a tile.
     """
-    weights = _shaped("weights", weights, (engine.unit.arch.cols,))
-    padding = engine.tile_bytes(diagonal=True) - weights.shape[1]
+    weights = _shaped("weights", weights, (config.matrix.arch.cols,))
+    padding = config.tile_bytes(diagonal=True) - weights.shape[1]
     return np.pad(weights, [(0, 0), (0, padding)]).tobytes()
 
 
@@ -395,17 +395,17 @@ def _shaped(name, array, shape):
     return array
 
 
-def _unpack_tiles(engine, code):
-    arch = engine.unit.arch
-    together = engine.weight_rows_per_beat
-    words = code.view(np.int8).reshape(-1, engine.weight_beats_per_row * engine.bus_bytes)[:, :together * arch.cols]
+def _unpack_tiles(config, code):
+    arch = config.matrix.arch
+    together = config.weight_rows_per_beat
+    words = code.view(np.int8).reshape(-1, config.weight_beats_per_row * config.bus_bytes)[:, :together * arch.cols]
     tiles = words.reshape(-1, -(-arch.rows // together) * together, arch.cols)
     return tiles[:, :arch.rows][:, ::-1]
 
 
-def _unpack_diagonals(engine, code):
-    arch = engine.unit.arch
-    weights = code.view(np.int8).reshape(-1, engine.tile_bytes(diagonal=True))[:, :min(arch.rows, arch.cols)]
+def _unpack_diagonals(config, code):
+    arch = config.matrix.arch
+    weights = code.view(np.int8).reshape(-1, config.tile_bytes(diagonal=True))[:, :min(arch.rows, arch.cols)]
     tiles = np.zeros((len(weights), arch.rows, arch.cols), np.int8)
     diagonal = np.arange(weights.shape[1])
     tiles[:, diagonal, diagonal] = weights

@@ -71,9 +71,9 @@ class _Image:
 class _Lowering:
     """What convolution and depthwise share."""
 
-    def __init__(self, engine, x, kernel, channels, scale, padding):
-        self.engine, self.channels, self.scale = engine, channels, scale
-        self.memory, self.buffer = _Image(64), _Image(engine.banks)
+    def __init__(self, config, x, kernel, channels, scale, padding):
+        self.config, self.channels, self.scale = config, channels, scale
+        self.memory, self.buffer = _Image(64), _Image(config.banks)
         self.height, self.width, self.inputs = x.shape
         self.kernel = kernel
         border = (kernel - 1) // 2
@@ -81,7 +81,7 @@ class _Lowering:
         bordered = np.pad(x, ((0, 0), (border, kernel - 1 - border), (0, 0)), constant_values=padding)
         self.row_bytes = bordered[0].size
         self.prepare, self.weights, self.matrix, self.activation = [], [], [], []
-        self.input = self.load(bordered.tobytes(), slack=engine.unit.arch.rows)
+        self.input = self.load(bordered.tobytes(), slack=config.matrix.arch.rows)
         self.output = self.buffer.take(self.height * self.width * channels)
 
     def load(self, content, slack=0):
@@ -98,10 +98,10 @@ class _Lowering:
     def multiply(self, step=1, kernel=None, **fields):
         """A matrix_multiply over the input, ``step`` pixels from row to row."""
         kernel = kernel or self.kernel
-        size = self.height * self.row_bytes + self.engine.unit.arch.rows
+        size = self.height * self.row_bytes + self.config.matrix.arch.rows
         self.matrix.append(operation(
             "matrix_multiply", finish=1, padding=self.padding, base=self.input, size=size,
-            start=(self.input - self.border * self.row_bytes) % 2**self.engine.address_width,
+            start=(self.input - self.border * self.row_bytes) % 2**self.config.address_width,
             x_count=self.width // step, y_count=self.height // step, ky_count=kernel, y_step=step,
             x_stride=step * self.inputs, y_stride=step * self.row_bytes, ky_stride=self.row_bytes,
             first_y=-self.border, height=self.height, **fields))
@@ -115,7 +115,7 @@ class _Lowering:
 
     def layer(self, tiles, macs, *, diagonal=False):
         """The programs, with all tiles in one read_weights."""
-        packed = (pack_diagonals if diagonal else pack_tiles)(self.engine, tiles)
+        packed = (pack_diagonals if diagonal else pack_tiles)(self.config, tiles)
         weights, size = self.memory.put(packed), self.height * self.width * self.channels
         target = self.memory.take(size)
         self.memory.take(-len(self.memory.bytes) % self.memory.alignment)  # whole bus words, to the end
@@ -128,7 +128,7 @@ class _Lowering:
                      np.frombuffer(bytes(self.memory.bytes), np.uint8), slice(target, target + size), macs)
 
 
-def convolution(engine, x, w, *, bias, multiplier, shift, padding=0):
+def convolution(config, x, w, *, bias, multiplier, shift, padding=0):
     """A convolution with as many outputs as inputs in x and y.
 
     Output channels beyond a multiple of C, if they are few, would leave most columns idle: they are computed for
@@ -136,7 +136,7 @@ def convolution(engine, x, w, *, bias, multiplier, shift, padding=0):
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     x : int8 array [height, width, inputs]
     w : int8 array [kernel, kernel, inputs, outputs]
     bias, multiplier, shift : int array [outputs]
@@ -148,8 +148,8 @@ def convolution(engine, x, w, *, bias, multiplier, shift, padding=0):
     -------
     Layer
     """
-    arch, (kernel, _, inputs, outputs) = engine.unit.arch, w.shape
-    low = _Lowering(engine, x, kernel + 1, outputs, {"bias": bias, "multiplier": multiplier, "shift": shift}, padding)
+    arch, (kernel, _, inputs, outputs) = config.matrix.arch, w.shape
+    low = _Lowering(config, x, kernel + 1, outputs, {"bias": bias, "multiplier": multiplier, "shift": shift}, padding)
     low.border = (kernel - 1) // 2
     size = x.shape[0] * x.shape[1] * outputs
     rest = outputs % arch.cols
@@ -179,7 +179,7 @@ def _padded(array, shape):
 
 def _blocks(low, w, first):
     """The last channels, 2 x 2 pixels at a time; returns the tiles, which come before all others."""
-    arch, (kernel, _, inputs, rest) = low.engine.unit.arch, w.shape
+    arch, (kernel, _, inputs, rest) = low.config.matrix.arch, w.shape
     spread = np.zeros((kernel + 1, kernel + 1, inputs, 2, 2, rest), np.int8)
     for dy in range(2):
         for dx in range(2):
@@ -206,12 +206,12 @@ def _blocks(low, w, first):
     return list(rows.reshape(-1, arch.rows, arch.cols))
 
 
-def depthwise(engine, x, w, *, bias, multiplier, shift, padding=0):
+def depthwise(config, x, w, *, bias, multiplier, shift, padding=0):
     """A depthwise convolution: min(R, C) channels at a time on the diagonal of the array.
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     x : int8 array [height, width, channels]
         ``channels`` a multiple of min(R, C).
     w : int8 array [kernel, kernel, channels]
@@ -222,9 +222,9 @@ def depthwise(engine, x, w, *, bias, multiplier, shift, padding=0):
     -------
     Layer
     """
-    arch, (kernel, _, channels) = engine.unit.arch, w.shape
+    arch, (kernel, _, channels) = config.matrix.arch, w.shape
     width = min(arch.rows, arch.cols)
-    low = _Lowering(engine, x, kernel, channels, {"bias": bias, "multiplier": multiplier, "shift": shift}, padding)
+    low = _Lowering(config, x, kernel, channels, {"bias": bias, "multiplier": multiplier, "shift": shift}, padding)
     size = x.shape[0] * x.shape[1] * channels
     sums = channels // width
     diagonals = w.reshape(kernel * kernel, sums, width).transpose(1, 0, 2).reshape(-1, width)

@@ -10,7 +10,7 @@ import pytest
 
 from systolic import cli
 from systolic.config import PRESETS, Arch, Impl
-from systolic.tpu_config import ENGINES
+from systolic.tpu_config import TPU_PRESETS
 
 SHAPE = ["--rows", "2", "--cols", "3"]
 PRESET_LIST = ", ".join(PRESETS)
@@ -40,15 +40,15 @@ BAD = [
     (["--config", ""], f"config must be one of {PRESET_LIST}, not ''"),
     ([], f"give --config, or --rows and --cols; presets are {PRESET_LIST}"),
     (["--rows", "4"], f"give --config, or --cols; presets are {PRESET_LIST}"),
-    (["--engine", "tpu_v9"], f"engine must be one of {', '.join(ENGINES)}, not 'tpu_v9'"),
-    (["--engine", "tpu_4x4", "--lanes", "5"], "lanes must be from 1 to the 4 columns, not 5"),
-    (["--engine", "tpu_4x4", "--bus-bytes", "12"], "bus_bytes must be a power of two from 4 to 64, not 12"),
-    (["--engine", "tpu_4x4", "--buffer-size", "100"], "buffer_size must be a multiple of 16 from 32 to 2**30, not 100"),
-    (["--engine", "tpu_4x4", "--burst-beats", "257"], "burst_beats must be an integer from 1 to 256, not 257"),
-    (["--engine", "tpu_4x4", "--reads-in-flight", "0"], "reads_in_flight must be an integer from 1 to 64, not 0"),
-    (["--engine", "tpu_4x4", "--format", "bf16"], "format must be int8 in a TPU v1, not 'bf16'"),
-    (["--engine", "tpu_4x4", "--config", "int8_8x8"], "change its parameters in place of --config"),
-    ([*SHAPE, "--lanes", "2"], "--lanes is of a TPU: give --engine"),
+    (["--tpu", "tpu_v9"], f"tpu must be one of {', '.join(TPU_PRESETS)}, not 'tpu_v9'"),
+    (["--tpu", "tpu_4x4", "--lanes", "5"], "lanes must be from 1 to the 4 columns, not 5"),
+    (["--tpu", "tpu_4x4", "--bus-bytes", "12"], "bus_bytes must be a power of two from 4 to 64, not 12"),
+    (["--tpu", "tpu_4x4", "--buffer-size", "100"], "buffer_size must be a multiple of 16 from 32 to 2**30, not 100"),
+    (["--tpu", "tpu_4x4", "--burst-beats", "257"], "burst_beats must be an integer from 1 to 256, not 257"),
+    (["--tpu", "tpu_4x4", "--reads-in-flight", "0"], "reads_in_flight must be an integer from 1 to 64, not 0"),
+    (["--tpu", "tpu_4x4", "--format", "bf16"], "format must be int8 in a TPU v1, not 'bf16'"),
+    (["--tpu", "tpu_4x4", "--config", "int8_8x8"], "change its parameters in place of --config"),
+    ([*SHAPE, "--lanes", "2"], "--lanes is of a TPU: give --tpu"),
     ([*SHAPE, "--out", "file"], "cannot write file: "),
     ([*SHAPE, "--out", "file/below"], "cannot write file"),
     ([*SHAPE, "--bogus"], "unrecognized arguments: --bogus"),
@@ -131,7 +131,7 @@ def test_the_installed_command(folder):
 
 
 def test_generate_a_tpu(folder, capsys):
-    assert run(["generate", "--engine", "tpu_4x4", "--rows", "3", "--buffer-size", "1024", "--out", "ip"]) == 0
+    assert run(["generate", "--tpu", "tpu_4x4", "--rows", "3", "--buffer-size", "1024", "--out", "ip"]) == 0
     assert left_behind(folder) == ["file", "ip/tpu_3x4_engine.json", "ip/tpu_3x4_engine.v"]
     assert "\nmodule tpu_3x4_engine(" in (folder / "ip/tpu_3x4_engine.v").read_text()
     sidecar = json.loads((folder / "ip/tpu_3x4_engine.json").read_text())
@@ -141,26 +141,26 @@ def test_generate_a_tpu(folder, capsys):
 def parse(*arguments, what=cli.config_from):
     parser = cli._Parser()
     cli.add_config_arguments(parser)
-    cli.add_engine_arguments(parser)
+    cli.add_tpu_arguments(parser)
     return what(parser.parse_args(arguments))
 
 
 def test_engines():
     """A preset, and a preset with changes to the machine or its matrix unit."""
-    assert all(parse("--engine", name, what=cli.engine_from) == engine for name, engine in ENGINES.items())
-    assert parse("--config", "int8_8x8", what=cli.engine_from) is None
-    changed = parse("--engine", "tpu_8x8", "--cols", "12", "--lanes", "6", "--psum-stages", "2", what=cli.engine_from)
-    assert (changed.name, changed.lanes, changed.unit.name) == ("tpu_8x12_engine", 6, "tpu_8x12_engine_unit")
+    assert all(parse("--tpu", name, what=cli.tpu_from) == config for name, config in TPU_PRESETS.items())
+    assert parse("--config", "int8_8x8", what=cli.tpu_from) is None
+    changed = parse("--tpu", "tpu_8x8", "--cols", "12", "--lanes", "6", "--psum-stages", "2", what=cli.tpu_from)
+    assert (changed.name, changed.lanes, changed.unit.name) == ("tpu_8x12_variant", 6, "tpu_8x12_engine_unit")
     assert (changed.unit.arch.cols, changed.unit.impl.psum_stages) == (12, 2)
-    assert changed.buffer_size == ENGINES["tpu_8x8"].buffer_size
-    assert parse("--engine", "tpu_8x8", "--name", "mine", what=cli.engine_from).name == "mine"
+    assert changed.buffer_size == TPU_PRESETS["tpu_8x8"].buffer_size
+    assert parse("--tpu", "tpu_8x8", "--name", "mine", what=cli.tpu_from).name == "mine"
 
 
 def test_configurations():
     """A preset, a preset with changes, and a shape of one's own; each with a name that tells."""
     assert all(parse("--config", name) == config for name, config in PRESETS.items())
     assert parse("--config", "int8_8x8", "--name", "mine").name == "mine"
-    changed = parse("--config", "tpu_v1", "--rows", "64", "--hop-stages", "2")
+    changed = parse("--config", "tpu_v1_unit", "--rows", "64", "--hop-stages", "2")
     assert changed.arch == Arch(rows=64, cols=256, accumulator_depth=4096)
     assert (changed.impl.hop_stages, changed.name) == (2, "int8_64x256")
     own = parse("--rows", "12", "--cols", "20", "--format", "bf16", "--psum-stages", "4")

@@ -100,11 +100,11 @@ def test_frozen_and_keyword_only():
 
 def test_presets():
     """From a 4x4 for the iCE40 to both TPUs."""
-    assert {"ice40_4x4", "int8_8x8", "int8_16x16", "bf16_4x4", "bf16_8x8", "tpu_v1", "tpu_v2"} <= set(PRESETS)
+    assert {"ice40_4x4", "int8_8x8", "int8_16x16", "bf16_4x4", "bf16_8x8", "tpu_v1_unit", "tpu_v2_unit"} <= set(PRESETS)
     assert (PRESETS["ice40_4x4"].arch.rows, PRESETS["ice40_4x4"].arch.cols) == (4, 4)
     assert all(preset(name).name == name for name in PRESETS)
-    assert preset("tpu_v1").arch == Arch(rows=256, cols=256, accumulator_depth=4096, weight_fifo_depth=4)
-    assert preset("tpu_v2").arch == Arch(rows=128, cols=128, format="bf16", accumulator_depth=4096)
+    assert preset("tpu_v1_unit").arch == Arch(rows=256, cols=256, accumulator_depth=4096, weight_fifo_depth=4)
+    assert preset("tpu_v2_unit").arch == Arch(rows=128, cols=128, format="bf16", accumulator_depth=4096)
 
 
 def test_unknown_preset_lists_those_there_are():

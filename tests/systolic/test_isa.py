@@ -49,11 +49,11 @@ def test_limits_can_be_met(instruction):
 
 @by_name
 def test_engines_and_regions_exist(instruction):
-    """Regions are made of fields; sizes of zero are refused; only engines touch anything."""
-    assert instruction.engine in isa.ENGINES
-    assert (instruction.opcode >= 0x10) == (instruction.engine != "sequencer")
+    """Regions are made of fields; sizes of zero are refused; only units touch anything."""
+    assert instruction.unit in isa.UNITS
+    assert (instruction.opcode >= 0x10) == (instruction.unit != "sequencer")
     for region in instruction.regions:
-        assert instruction.engine != "sequencer" and region.space in ("buffer", "memory")
+        assert instruction.unit != "sequencer" and region.space in ("buffer", "memory")
         assert instruction.field(region.base).width == 32
         if isinstance(region.size, str):
             assert instruction.field(region.size).least == 1

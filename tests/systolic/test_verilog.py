@@ -13,7 +13,7 @@ import pytest
 
 from systolic import registers, verilog
 from systolic.config import Arch, Config, Format, Impl, preset
-from systolic.tpu_config import Engine
+from systolic.tpu_config import TpuConfig
 from systolic_sim.rtl import toolchain
 from systolic_sim.rtl.primitives import models_for
 
@@ -42,10 +42,10 @@ SMALL = {
 }
 TPUS = {
     # Nothing divides anything else; and the smallest of all.
-    "tpu_3x5": Engine(name="tpu_3x5", lanes=2, buffer_size=1024, bus_bytes=16, unit=Config(arch=Arch(
+    "tpu_3x5": TpuConfig(name="tpu_3x5", lanes=2, buffer_size=1024, bus_bytes=16, matrix=Config(arch=Arch(
         rows=3, cols=5, result_fifo_depth=40))),
-    "tpu_1x1": Engine(name="tpu_1x1", lanes=1, buffer_size=32, bus_bytes=4, burst_beats=1, reads_in_flight=1,
-                      unit=Config(arch=Arch(rows=1, cols=1, accumulator_depth=1, weight_fifo_depth=1))),
+    "tpu_1x1": TpuConfig(name="tpu_1x1", lanes=1, buffer_size=32, bus_bytes=4, burst_beats=1, reads_in_flight=1,
+                         unit=Config(arch=Arch(rows=1, cols=1, accumulator_depth=1, weight_fifo_depth=1))),
 }
 UNITS = pytest.mark.parametrize("name", SMALL)
 ALL = pytest.mark.parametrize("name", [*SMALL, *TPUS])
@@ -195,8 +195,8 @@ def test_sidecar_is_json_of_the_configuration(name):
 @pytest.mark.parametrize("name", TPUS)
 def test_a_tpu_has_flat_buses(name):
     """Named as AXI names them; the sidecar tells their widths and where the registers are."""
-    design, engine = generate(name), TPUS[name]
-    found, data = ports(modules(design.verilog)[name]), 8 * engine.bus_bytes
+    design, config = generate(name), TPUS[name]
+    found, data = ports(modules(design.verilog)[name]), 8 * config.bus_bytes
     master = {"awaddr": 32, "awlen": 8, "awsize": 3, "awburst": 2, "awvalid": 1, "wdata": data, "wstrb": data // 8,
               "wlast": 1, "wvalid": 1, "bready": 1, "araddr": 32, "arlen": 8, "arsize": 3, "arburst": 2, "arvalid": 1,
               "rready": 1}
@@ -209,7 +209,7 @@ def test_a_tpu_has_flat_buses(name):
     assert found["s_axi_rdata"] == ("output", 32) and found["irq"] == ("output", 1)
     assert {"clk", "rst", "irq"} == {port for port in found if not port.startswith(("m_axi_", "s_axi_"))}
     assert design.sidecar["registers"]["STATUS"] == registers.address("STATUS")
-    assert design.sidecar["memories"]["unified_buffer"]["bytes"] == engine.buffer_size
+    assert design.sidecar["memories"]["unified_buffer"]["bytes"] == config.buffer_size
     json.dumps(design.sidecar)
 
 
@@ -288,9 +288,9 @@ def test_size_grows_with_the_sum_of_the_sides():
 
 
 def test_tpu_v1_is_a_small_file():
-    text = verilog.generate(preset("tpu_v1")).verilog
+    text = verilog.generate(preset("tpu_v1_unit")).verilog
     assert len(text.encode()) < 1_000_000
-    assert re.search(r"^module tpu_v1\(", text, re.MULTILINE)
+    assert re.search(r"^module tpu_v1_unit\(", text, re.MULTILINE)
 
 
 # Files

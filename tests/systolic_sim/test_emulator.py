@@ -5,7 +5,7 @@ import pytest
 
 from systolic import isa
 from systolic.isa import operation
-from systolic.tpu_config import ENGINES, engine
+from systolic.tpu_config import TPU_PRESETS, tpu_preset
 from systolic_sim.emulator import Emulator, EmulatorError, check_instruction, pack_diagonals, pack_tiles, records
 from systolic_sim.golden import activation
 from systolic_sim.golden.requantise import quantise_multiplier, requantise
@@ -37,8 +37,8 @@ HALT = operation("halt")
 @pytest.mark.parametrize("name", NAMES)
 def test_convolution(name):
     """3 x 3, stride 2, padded, two channel tiles in and two out, against sums over all pixels; as one instruction."""
-    tpu, rng = engine(name), np.random.default_rng(1)
-    rows, cols = tpu.unit.arch.rows, tpu.unit.arch.cols
+    tpu, rng = tpu_preset(name), np.random.default_rng(1)
+    rows, cols = tpu.matrix.arch.rows, tpu.matrix.arch.cols
     height, width, c_in, c_out, pad = 7, 6, 2 * rows, 2 * cols, -9
     x = rng.integers(-128, 128, (height, width, c_in), np.int8)
     w = rng.integers(-128, 128, (3, 3, c_in, c_out), np.int8)
@@ -85,8 +85,8 @@ def test_convolution(name):
 @pytest.mark.parametrize("name", NAMES)
 def test_diagonal_weights_and_accumulation(name):
     """Two diagonal tiles onto the same sums, in two instructions, the second on top of the first."""
-    tpu, rng = engine(name), np.random.default_rng(2)
-    rows, cols = tpu.unit.arch.rows, tpu.unit.arch.cols
+    tpu, rng = tpu_preset(name), np.random.default_rng(2)
+    rows, cols = tpu.matrix.arch.rows, tpu.matrix.arch.cols
     x, w = rng.integers(-128, 128, (2, 5, rows), np.int8), rng.integers(-128, 128, (2, cols), np.int8)
     least = min(rows, cols)
     expected = np.zeros((5, cols), np.int64)
@@ -107,7 +107,7 @@ def test_diagonal_weights_and_accumulation(name):
 
 
 def test_reuse_keeps_the_tile():
-    tpu, rng = engine("tpu_4x4"), np.random.default_rng(3)
+    tpu, rng = tpu_preset("tpu_4x4"), np.random.default_rng(3)
     tiles, x = rng.integers(-9, 9, (2, 4, 4), np.int8), rng.integers(-9, 9, (3, 4), np.int8)
     memory = memory_with(a0=x.tobytes(), a1000=pack_tiles(tpu, tiles), a2000=records(0, 1 << 30, 1))
     multiply = [operation("matrix_multiply", size=4, start=4 * i, base=4 * i, finish=1, reuse=reuse)
@@ -124,7 +124,7 @@ def test_reuse_keeps_the_tile():
 @pytest.mark.parametrize("rounding", isa.ROUNDINGS)
 def test_pool_add_and_table(rounding):
     """What the golden model says, of pixels picked by hand."""
-    tpu, rng = engine("tpu_8x8"), np.random.default_rng(4)
+    tpu, rng = tpu_preset("tpu_8x8"), np.random.default_rng(4)
     x, table = rng.integers(-128, 128, (6, 6, 11), np.int8), rng.integers(-128, 128, 256, np.int8)
     scale = records([1 << 20, -3, 7], [1 << 30, 3 << 29, 5 << 28], [-1, -2, -18])
     pool_scale = records(100, np.float32(0.3)) if rounding == "fp32" else records(100, 5 << 28, -2)
@@ -153,7 +153,7 @@ def test_pool_add_and_table(rounding):
 
 
 def test_transfers_with_strides():
-    tpu = engine("tpu_8x8")
+    tpu = tpu_preset("tpu_8x8")
     memory = memory_with(a0=np.arange(256, dtype=np.uint8).tobytes())
     Emulator(tpu, memory).run([
         operation("read_host_memory", memory=8, memory_size=200, base=100, size=100, row_count=4, row_bytes=5,
@@ -164,10 +164,10 @@ def test_transfers_with_strides():
         [8 + 24 * row + i for i in range(3)] + [0] for row in range(4)]
 
 
-@pytest.mark.parametrize("name", ENGINES)
+@pytest.mark.parametrize("name", TPU_PRESETS)
 def test_packed_tiles_have_the_size_that_the_engine_says(name):
-    tpu = engine(name)
-    arch = tpu.unit.arch
+    tpu = tpu_preset(name)
+    arch = tpu.matrix.arch
     tiles = np.arange(2 * arch.rows * arch.cols).reshape(2, arch.rows, arch.cols).astype(np.int8)
     code = np.frombuffer(pack_tiles(tpu, tiles), np.int8)
     assert len(code) == 2 * tpu.tile_bytes()
@@ -181,7 +181,7 @@ def test_packed_tiles_have_the_size_that_the_engine_says(name):
 
 
 def test_state_lives_on_and_restart_ends_it():
-    tpu = engine("tpu_4x4")
+    tpu = tpu_preset("tpu_4x4")
     memory = memory_with(a0=np.ones(64, np.int8).tobytes())
     emulator = Emulator(tpu, memory)
     weights = operation("read_weights", memory=0, memory_size=16)
@@ -224,12 +224,12 @@ def bits(operation, **raw):
     (bits(operation("read_weights", memory_size=1, memory=2**32 - 4)), None),
 ])
 def test_what_the_sequencer_checks(code, error):
-    assert check_instruction(engine("tpu_4x4"), code) == error
+    assert check_instruction(tpu_preset("tpu_4x4"), code) == error
 
 
 def stops(program, *, faults=()):
     """Name of the error that a program ends in, and its index; the program begins at 1."""
-    emulator = Emulator(engine("tpu_4x4"), np.zeros(65536, np.uint8), faults=faults)
+    emulator = Emulator(tpu_preset("tpu_4x4"), np.zeros(65536, np.uint8), faults=faults)
     with pytest.raises(EmulatorError) as error:
         emulator.run([operation("nop"), *program, HALT])
     return isa.ERRORS[error.value.code][0], error.value.index
@@ -269,7 +269,7 @@ def test_what_engines_check(program, expected):
 def test_padding_is_read_nowhere():
     """Rows outside the image may have any address, but not any entry."""
     fields = {"size": 4, "start": 2**31, "width": 1, "first_x": 5}
-    emulator = Emulator(engine("tpu_4x4"), np.zeros(64, np.uint8))
+    emulator = Emulator(tpu_preset("tpu_4x4"), np.zeros(64, np.uint8))
     emulator.run([TILE, operation("matrix_multiply", **fields), HALT])
     assert emulator.counters["useful_macs"] == 0
     assert stops([TILE, operation("matrix_multiply", accumulator=64, **fields)]) == ("accumulator", 2)
@@ -279,12 +279,12 @@ def test_faults():
     faults = [(1000, 1001)]
     assert stops([load(992, 0, 12)], faults=faults) == ("bus_read", 1)
     assert stops([store(1000, 0, 1)], faults=faults) == ("bus_write", 1)
-    emulator = Emulator(engine("tpu_4x4"), np.zeros(2048, np.uint8), faults=faults)
+    emulator = Emulator(tpu_preset("tpu_4x4"), np.zeros(2048, np.uint8), faults=faults)
     emulator.run([load(996, 0, 4), load(1004, 0, 4), HALT])
 
 
 def test_programs_in_memory():
-    tpu = engine("tpu_4x4")
+    tpu = tpu_preset("tpu_4x4")
     code = isa.encode([operation("debug_tag", tag=9), HALT, operation("nop")])
     memory = memory_with(a100=code)
     emulator = Emulator(tpu, memory)
@@ -305,5 +305,5 @@ def test_programs_in_memory():
 
 def test_sums_on_entries_never_written_are_refused():
     with pytest.raises(ValueError, match="never written"):
-        Emulator(engine("tpu_4x4"), np.zeros(64, np.uint8)).run(
+        Emulator(tpu_preset("tpu_4x4"), np.zeros(64, np.uint8)).run(
             [TILE, operation("matrix_multiply", size=4, accumulate=1), HALT])

@@ -5,16 +5,16 @@ import pytest
 
 from systolic import isa
 from systolic.config import Arch, Config
-from systolic.tpu_config import Engine, engine
+from systolic.tpu_config import TpuConfig, tpu_preset
 from systolic_sim import layers
 from systolic_sim.cycles.tpu import predict
 from systolic_sim.emulator import Emulator
 from systolic_sim.golden.requantise import requantise
 from systolic_sim.rtl.tpu import TpuRtl
 
-ODD = Engine(name="odd", lanes=3, buffer_size=16384, bus_bytes=16,
-             unit=Config(arch=Arch(rows=5, cols=11, accumulator_depth=64, result_fifo_depth=64)))
-SHALLOW = engine("tpu_4x4")
+ODD = TpuConfig(name="odd", lanes=3, buffer_size=16384, bus_bytes=16,
+                unit=Config(arch=Arch(rows=5, cols=11, accumulator_depth=64, result_fifo_depth=64)))
+SHALLOW = tpu_preset("tpu_4x4")
 
 
 def requantisation(rng, channels):

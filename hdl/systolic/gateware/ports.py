@@ -6,11 +6,11 @@ from amaranth.lib.wiring import In, Out
 
 from .. import isa
 
-__all__ = ["BufferRead", "Command", "Error", "Write", "engine_ports", "fields"]
+__all__ = ["BufferRead", "Command", "Error", "Write", "unit_ports", "fields"]
 
 
 class Command(data.StructLayout):
-    """An instruction on its way to the engine that executes it.
+    """An instruction on its way to the unit that executes it.
 
     ``index``: its number in the program, for error reports. ``rounding``: the configuration it was issued under.
     ``words``: its 512 bits, see :func:`fields`.
@@ -31,8 +31,8 @@ def fields(words, name):
 class Write(data.StructLayout):
     """A write to the unified buffer: the first ``count`` bytes of ``data`` from any ``address`` on."""
 
-    def __init__(self, engine):
-        super().__init__({"address": engine.address_width, "count": range(engine.banks + 1), "data": 8 * engine.banks})
+    def __init__(self, config):
+        super().__init__({"address": config.address_width, "count": range(config.banks + 1), "data": 8 * config.banks})
 
 
 class BufferRead(wiring.Signature):
@@ -42,10 +42,10 @@ class BufferRead(wiring.Signature):
     on ``data``, for this cycle only: a client asks for no more than it has room for.
     """
 
-    def __init__(self, engine):
+    def __init__(self, config):
         super().__init__({
-            "request": Out(stream.Signature(engine.address_width)),
-            "valid": In(1), "data": In(8 * engine.banks),
+            "request": Out(stream.Signature(config.address_width)),
+            "valid": In(1), "data": In(8 * config.banks),
         })
 
 
@@ -56,11 +56,11 @@ class Error(data.StructLayout):
         super().__init__({"valid": 1, "code": 4, "index": 16})
 
 
-def engine_ports():
-    """Members that every engine has.
+def unit_ports():
+    """Members that every unit has.
 
     ``command``: instructions, one at a time. ``done``: for one cycle when the oldest instruction's last effect is in
-    place. ``busy``: an instruction is in the engine. ``moving``: something moved in this cycle; without it for long,
+    place. ``busy``: an instruction is in the unit. ``moving``: something moved in this cycle; without it for long,
     the watchdog barks. ``error``: see :class:`Error`.
     """
     return {"command": In(stream.Signature(Command())), "done": Out(1), "busy": Out(1), "moving": Out(1),

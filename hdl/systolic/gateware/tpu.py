@@ -40,14 +40,14 @@ class Tpu(Shared):
         WeightReader        Loader         Storer                                     │
               │               ▼              ▲                                    Sequencer
               │         ┌─ UnifiedBuffer ────┤                                        │
-              │         ▼               ▲    │                          a command for each engine
+              │         ▼               ▲    │                          a command for each unit
               │     RowReader           │    ▼
               ▼         ▼               │
               MatrixUnit ─────────▶ ActivationUnit
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
 
     Members
     -------
@@ -60,16 +60,16 @@ class Tpu(Shared):
     resets = True
     module_name = "tpu"
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, config):
+        self.config = config
         super().__init__({
-            "memory": Out(AXI4(engine.bus_bytes)), "host": In(AxiLite(ADDRESS_WIDTH)), "interrupt": Out(1),
+            "memory": Out(AXI4(config.bus_bytes)), "host": In(AxiLite(ADDRESS_WIDTH)), "interrupt": Out(1),
         })
 
     def build(self, platform):
         m = Module()
-        control = ControlRegisters(self.engine)
-        core = Core(self.engine)
+        control = ControlRegisters(self.config)
+        core = Core(self.config)
         core.reset_too = control.restart
         place(m, "control", control)
         place(m, "core", core)
@@ -87,23 +87,23 @@ class Core(Shared):
     resets = True
     module_name = "core"
 
-    def __init__(self, engine):
-        self.engine = engine
-        super().__init__({"memory": Out(AXI4(engine.bus_bytes))}
-                         | {name: member.flip() for name, member in control_ports(engine).items()})
+    def __init__(self, config):
+        self.config = config
+        super().__init__({"memory": Out(AXI4(config.bus_bytes))}
+                         | {name: member.flip() for name, member in control_ports(config).items()})
 
     def build(self, platform):
         m = Module()
-        engine = self.engine
-        sequencer = place(m, "sequencer", Sequencer(engine))
-        read_dma = place(m, "read_dma", ReadDma(engine))
-        buffer = place(m, "unified_buffer", UnifiedBuffer(engine))
-        matrix_unit = place(m, "matrix_unit", MatrixUnit(engine.unit))
-        engines = {"load": Loader(engine), "store": Storer(engine), "weights": WeightReader(engine),
-                   "matrix": RowReader(engine), "activation": ActivationUnit(engine)}
-        for name, component in engines.items():
+        config = self.config
+        sequencer = place(m, "sequencer", Sequencer(config))
+        read_dma = place(m, "read_dma", ReadDma(config))
+        buffer = place(m, "unified_buffer", UnifiedBuffer(config))
+        matrix_unit = place(m, "matrix_unit", MatrixUnit(config.matrix))
+        units = {"load": Loader(config), "store": Storer(config), "weights": WeightReader(config),
+                   "matrix": RowReader(config), "activation": ActivationUnit(config)}
+        for name, component in units.items():
             place(m, name, component)
-        load, store, weights, rows, activation = engines.values()
+        load, store, weights, rows, activation = units.values()
 
         for source, sink in (
             (sequencer.fetch_request, read_dma.fetch), (weights.request, read_dma.weights),
@@ -123,31 +123,31 @@ class Core(Shared):
             sequencer.rows_empty.eq(rows.empty), sequencer.switched.eq(rows.switched),
             sequencer.finishing.eq(rows.finishing), sequencer.bus_idle.eq(read_dma.idle & store.idle),
             sequencer.result_taken.eq(matrix_unit.results.valid & matrix_unit.results.ready),
-            sequencer.moving.eq(Cat(*(each.moving for each in engines.values()),
+            sequencer.moving.eq(Cat(*(each.moving for each in units.values()),
                                     matrix_unit.weights.valid & matrix_unit.weights.ready)),
         ]
         for number, name in enumerate(EXECUTORS):
-            wiring.connect(m, getattr(sequencer, f"{name}_command"), engines[name].command)
-            m.d.comb += [sequencer.done[number].eq(engines[name].done),
-                         sequencer.errors[number].eq(engines[name].error)]
+            wiring.connect(m, getattr(sequencer, f"{name}_command"), units[name].command)
+            m.d.comb += [sequencer.done[number].eq(units[name].done),
+                         sequencer.errors[number].eq(units[name].error)]
         m.d.comb += [each.stop.eq(sequencer.stop) for each in (read_dma, load, weights, store)]
         m.d.comb += [getattr(sequencer, there).eq(getattr(self, here)) for here, there in _SETTINGS.items()]
         m.d.comb += [getattr(self, here).eq(getattr(sequencer, there)) for here, there in _STATE.items()]
-        self._count(m, sequencer, matrix_unit.status, engines)
+        self._count(m, sequencer, matrix_unit.status, units)
         return m
 
-    def _count(self, m, sequencer, status, engines):
+    def _count(self, m, sequencer, status, units):
         """What the counters add in this cycle: of four states of the matrix unit, one."""
-        running, load, store = sequencer.running, engines["load"], engines["store"]
+        running, load, store = sequencer.running, units["load"], units["store"]
         events = {name: getattr(status, name) for name in ("active", "weight_stall", "weight_shift")}
         events["non_matrix"] = ~(status.active | status.weight_stall | status.weight_shift)
-        events |= {f"busy_{name}": each.busy for name, each in engines.items()}
+        events |= {f"busy_{name}": each.busy for name, each in units.items()}
         m.d.comb += [self.count[name].eq(event & running) for name, event in events.items()]
         written = store.bus.w
-        beat = load.beat.valid | engines["weights"].beat.valid
+        beat = load.beat.valid | units["weights"].beat.valid
         strobes = written.payload.strb
         m.d.comb += [
-            self.count.instructions.eq(sequencer.issued), self.count.useful_macs.eq(engines["matrix"].macs),
-            self.count.bytes_read.eq(Mux(beat, self.engine.bus_bytes, 0)),
+            self.count.instructions.eq(sequencer.issued), self.count.useful_macs.eq(units["matrix"].macs),
+            self.count.bytes_read.eq(Mux(beat, self.config.bus_bytes, 0)),
             self.count.bytes_written.eq(Mux(written.valid & written.ready, sum(strobes), 0)),
         ]

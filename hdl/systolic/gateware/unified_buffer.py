@@ -83,25 +83,25 @@ class UnifiedBuffer(Shared):
     resets = True
     module_name = "unified_buffer"
 
-    def __init__(self, engine):
-        self.engine = engine
-        read, write = In(BufferRead(engine)), In(stream.Signature(Write(engine)))
+    def __init__(self, config):
+        self.config = config
+        read, write = In(BufferRead(config)), In(stream.Signature(Write(config)))
         super().__init__({"activation_read": read, "store_read": read, "row_read": read,
                           "activation_write": write, "load_write": write})
 
     def build(self, platform):
         m = Module()
-        groups = [place(m, f"banks_{first}", _Banks(self.engine.buffer_size // self.engine.banks))
-                  for first in range(0, self.engine.banks, _Banks.COUNT)]
+        groups = [place(m, f"banks_{first}", _Banks(self.config.buffer_size // self.config.banks))
+                  for first in range(0, self.config.banks, _Banks.COUNT)]
         self._read(m, groups)
         self._write(m, groups)
         return m
 
     def _point(self, m, address, groups, kind):
         """Points every bank at its row of an access from that address on; returns the bank of its first byte."""
-        bits = self.engine.banks.bit_length() - 1
+        bits = self.config.banks.bit_length() - 1
         row, first = address[bits:], address[:bits]
-        wraps = Signal(self.engine.banks, name=f"{kind}_wraps")
+        wraps = Signal(self.config.banks, name=f"{kind}_wraps")
         m.d.comb += wraps.eq((1 << first) - 1)
         for number, group in enumerate(groups):
             m.d.comb += [getattr(group, f"{kind}_row").eq(row), getattr(group, f"{kind}_next").eq(row + 1),
@@ -110,19 +110,19 @@ class UnifiedBuffer(Shared):
 
     def _read(self, m, groups):
         clients = (self.activation_read, self.store_read, self.row_read)
-        address = Signal(self.engine.address_width)
+        address = Signal(self.config.address_width)
         for client, valid in zip(clients, _first(m, [client.request for client in clients]), strict=True):
-            m.d.comb += client.valid.eq(delay(m, valid, self.engine.READ_LATENCY, "valid", reset_less=False))
+            m.d.comb += client.valid.eq(delay(m, valid, self.config.READ_LATENCY, "valid", reset_less=False))
             with m.If(valid):
                 m.d.sync += address.eq(client.request.payload)
         first = self._point(m, address, groups, "read")
-        data = Signal(8 * self.engine.banks, reset_less=True)
+        data = Signal(8 * self.config.banks, reset_less=True)
         m.d.sync += data.eq(_rotate(m, Cat(group.o for group in groups), delay(m, first, 1, "first"), 8, "read"))
         m.d.comb += [client.data.eq(data) for client in clients]
 
     def _write(self, m, groups):
         clients = (self.activation_write, self.load_write)
-        write = Signal(Write(self.engine))
+        write = Signal(Write(self.config))
         taken = _first(m, clients)
         for client, valid in zip(clients, taken, strict=True):
             with m.If(valid):
@@ -133,7 +133,7 @@ class UnifiedBuffer(Shared):
         # A turn to the left by n is one to the right by -n.
         turn = Signal(len(first))
         m.d.comb += turn.eq(-first)
-        counted = ((1 << write.count) - 1)[:self.engine.banks] & valid.replicate(self.engine.banks)
+        counted = ((1 << write.count) - 1)[:self.config.banks] & valid.replicate(self.config.banks)
         enable = _rotate(m, counted, turn, 1, "enable")
         data = _rotate(m, write.data, turn, 8, "write")
         for number, group in enumerate(groups):

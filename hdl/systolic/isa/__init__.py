@@ -14,16 +14,16 @@ import dataclasses
 from ..config import UserError
 
 __all__ = [
-    "BYTES", "ENGINES", "ERRORS", "Field", "INSTRUCTIONS", "Instruction", "IsaError", "Operation", "RECORD_BYTES",
-    "ROUNDINGS", "Region", "TABLE_BYTES", "assemble", "by_opcode", "decode", "disassemble", "document", "encode",
-    "most", "operation", "used_bits",
+    "BYTES", "ERRORS", "Field", "INSTRUCTIONS", "Instruction", "IsaError", "Operation", "RECORD_BYTES",
+    "ROUNDINGS", "Region", "TABLE_BYTES", "UNITS", "assemble", "by_opcode", "decode", "disassemble", "document",
+    "encode", "most", "operation", "used_bits",
 ]
 
 #: Size of an instruction, of a parameter record {bias, multiplier, shift, 0} of 32 bits each, of a lookup table.
 BYTES, RECORD_BYTES, TABLE_BYTES = 64, 16, 256
 
 #: Who executes instructions, side by side; each its own in order.
-ENGINES = ("sequencer", "load", "store", "weights", "matrix", "activation")
+UNITS = ("sequencer", "load", "store", "weights", "matrix", "activation")
 
 #: Rounding of requantisation, see docs/numerics.md.
 ROUNDINGS = ("single", "double", "fp32")
@@ -118,7 +118,7 @@ class Instruction:
 
     name: str
     opcode: int
-    engine: str
+    unit: str
     doc: str
     fields: tuple = ()
     regions: tuple = ()
@@ -210,33 +210,33 @@ _WRITES = Region("buffer", True, "base", "size")
 _READS = Region("buffer", False, "from_base", "from_size")
 
 INSTRUCTIONS = (
-    Instruction(name="nop", opcode=0x00, engine="sequencer", doc="Does nothing."),
-    Instruction(name="halt", opcode=0x01, engine="sequencer",
-                doc="Ends the program when every engine has finished, and interrupts."),
-    Instruction(name="sync", opcode=0x02, engine="sequencer", doc="Waits until every engine has finished."),
-    Instruction(name="interrupt", opcode=0x03, engine="sequencer",
-                doc="Waits until every engine has finished, interrupts, and goes on."),
-    Instruction(name="debug_tag", opcode=0x04, engine="sequencer", doc="Shows a number in a register.",
+    Instruction(name="nop", opcode=0x00, unit="sequencer", doc="Does nothing."),
+    Instruction(name="halt", opcode=0x01, unit="sequencer",
+                doc="Ends the program when every unit has finished, and interrupts."),
+    Instruction(name="sync", opcode=0x02, unit="sequencer", doc="Waits until every unit has finished."),
+    Instruction(name="interrupt", opcode=0x03, unit="sequencer",
+                doc="Waits until every unit has finished, interrupts, and goes on."),
+    Instruction(name="debug_tag", opcode=0x04, unit="sequencer", doc="Shows a number in a register.",
                 fields=(_word("tag", 1, "the number"),)),
-    Instruction(name="set_configuration", opcode=0x05, engine="sequencer",
+    Instruction(name="set_configuration", opcode=0x05, unit="sequencer",
                 doc="Sets how the instructions after it requantise.",
                 fields=(Field(name="rounding", word=1, low=0, width=2, most="roundings",
                               doc="0 single, 1 double, 2 fp32"),)),
-    Instruction(name="read_host_memory", opcode=0x10, engine="load", fields=_transfer("read"),
+    Instruction(name="read_host_memory", opcode=0x10, unit="load", fields=_transfer("read"),
                 doc="Copies rows of bytes from memory to the unified buffer.",
                 regions=(Region("memory", False, "memory", "memory_size"), _WRITES)),
-    Instruction(name="write_host_memory", opcode=0x11, engine="store", fields=_transfer("write"),
+    Instruction(name="write_host_memory", opcode=0x11, unit="store", fields=_transfer("write"),
                 doc="Copies rows of bytes from the unified buffer to memory.",
                 regions=(Region("memory", True, "memory", "memory_size"),
                          Region("buffer", False, "base", "size"))),
-    Instruction(name="read_weights", opcode=0x12, engine="weights",
+    Instruction(name="read_weights", opcode=0x12, unit="weights",
                 doc="Streams weight tiles from memory into the weight FIFO. Others go on meanwhile.",
                 fields=(_flag("diagonal", 0, "a tile is one row of weights: its diagonal, the rest zero"),
                         _word("memory", 1, "first byte of the first tile", aligned=True),
                         _word("memory_size", 2, "bytes of all tiles", least=1),
                         _word("tile_count", 3, "tiles, one behind the other", least=1, default=1)),
                 regions=(Region("memory", False, "memory", "memory_size"),)),
-    Instruction(name="matrix_multiply", opcode=0x13, engine="matrix",
+    Instruction(name="matrix_multiply", opcode=0x13, unit="matrix",
                 doc="""Multiplies rows of activations by one weight tile after the other. Loops, innermost first: x, y
 (the rows of a tile), c, kx, ky (tiles summed onto the same accumulators), n (new sums). A row is the R bytes at
 start + x * x_stride + y * y_stride + c * c_stride + kx * kx_stride + ky * ky_stride + n * n_stride, or R times the
@@ -267,7 +267,7 @@ the height. Row x + y * x_count belongs to entry accumulator + x + y * x_count."
                         _half("height", 14, 1, "pixels of the input in y; 0: no padding in y"),
                         _half("accumulator", 15, 0, "entry of the first row")),
                 regions=(Region("buffer", False, "base", "size"),)),
-    Instruction(name="activate", opcode=0x14, engine="activation", fields=_OUTPUT + _SCALE + (
+    Instruction(name="activate", opcode=0x14, unit="activation", fields=_OUTPUT + _SCALE + (
                     _flag("per_channel", 1, "a parameter record each channel, else one for all"),
                     _word("parameters_size", 4, "bytes of the records", least=1, default=RECORD_BYTES),
                     Field(name="channels", word=7, low=0, width=16, least=1, most="cols", default=1,
@@ -275,7 +275,7 @@ the height. Row x + y * x_count belongs to entry accumulator + x + y * x_count."
                 doc="""Takes x_count * y_count rows of finished sums, adds the bias, requantises, clamps, and
 writes them to base + x * x_stride + y * y_stride.""",
                 regions=(_WRITES, Region("buffer", False, "parameters", "parameters_size"))),
-    Instruction(name="pool", opcode=0x15, engine="activation", fields=_OUTPUT + _SCALE + _FROM + (
+    Instruction(name="pool", opcode=0x15, unit="activation", fields=_OUTPUT + _SCALE + _FROM + (
                     _flag("maximum", 1, "the largest of a window, else its sum"),
                     _word("start", 5, "address of the first input"),
                     _half("channels", 7, 0, "bytes of a pixel", least=1, default=1),
@@ -288,7 +288,7 @@ writes them to base + x * x_stride + y * y_stride.""",
 + y * from_y_stride + kx * kx_stride + ky * ky_stride; plus the bias, requantised and clamped. With
 a window of one pixel, an elementwise function.""",
                 regions=(_WRITES, _READS, Region("buffer", False, "parameters", RECORD_BYTES))),
-    Instruction(name="add", opcode=0x16, engine="activation", fields=_OUTPUT + _SCALE + _FROM + (
+    Instruction(name="add", opcode=0x16, unit="activation", fields=_OUTPUT + _SCALE + _FROM + (
                     _word("other_base", 5, "first byte of the second region to read"),
                     _word("other_size", 15, "bytes of it", least=1),
                     _half("channels", 7, 0, "bytes of a pixel", least=1, default=1),
@@ -299,7 +299,7 @@ a window of one pixel, an elementwise function.""",
 left by 20 bits, plus its bias, scaled; the sum of both, plus its bias, requantised and clamped.""",
                 regions=(_WRITES, _READS, Region("buffer", False, "other_base", "other_size"),
                          Region("buffer", False, "parameters", 3 * RECORD_BYTES))),
-    Instruction(name="load_table", opcode=0x17, engine="activation",
+    Instruction(name="load_table", opcode=0x17, unit="activation",
                 doc="Reads the lookup table, the outputs for -128 to 127.",
                 fields=(_word("from_base", 3, "first byte in the unified buffer"),),
                 regions=(Region("buffer", False, "from_base", TABLE_BYTES),)),
@@ -449,7 +449,7 @@ def document():
              "Written by `systolic isa`, from the table in hdl/systolic/isa.py.", ""]
     for instruction in INSTRUCTIONS:
         lines += [f"## {instruction.name}", "",
-                  f"Opcode `{instruction.opcode:#04x}`, executed by: {instruction.engine}. "
+                  f"Opcode `{instruction.opcode:#04x}`, executed by: {instruction.unit}. "
                   + " ".join(instruction.doc.split()), ""]
         if instruction.fields:
             lines += ["| field | word | bits | values | |", "|---|---|---|---|---|",

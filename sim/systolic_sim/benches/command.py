@@ -8,8 +8,8 @@ def add(subparsers):
     parser = subparsers.add_parser("sim", help="check the protocols and corner cases under cocotb",
                                    description="Run the cocotb benches: every configuration on every simulator.")
     parser.add_argument("--config", action="append", metavar="NAME",
-                        help="one matrix unit of the benches; may be repeated (default: all, unless --engine is given)")
-    parser.add_argument("--engine", action="append", metavar="NAME",
+                        help="one matrix unit of the benches; may be repeated (default: all, unless --tpu is given)")
+    parser.add_argument("--tpu", action="append", metavar="NAME",
                         help="one TPU of the benches; may be repeated (default: all, unless --config is given)")
     parser.add_argument("--simulator", action="append", metavar="NAME",
                         help="verilator or icarus (default: both, Icarus where it is installed)")
@@ -20,4 +20,4 @@ def add(subparsers):
 def _run(args):
     from . import runner  # only here: cocotb takes a while to import
 
-    return runner.main(configs=args.config, engines=args.engine, simulators=args.simulator, seed=args.seed)
+    return runner.main(configs=args.config, tpus=args.tpu, simulators=args.simulator, seed=args.seed)

@@ -20,11 +20,11 @@ import rich.progress
 import rich.table
 
 from systolic.config import Arch, Config, ConfigError, Format, Impl
-from systolic.tpu_config import Engine, engine
+from systolic.tpu_config import TpuConfig, tpu_preset
 from systolic_sim.rtl import toolchain
 from systolic_sim.rtl.primitives import models_for
 
-__all__ = ["CONFIGS", "ENGINES", "SIMULATORS", "Report", "main", "run_bench"]
+__all__ = ["CONFIGS", "TPUS", "SIMULATORS", "Report", "main", "run_bench"]
 
 SIMULATORS = {"verilator": toolchain.Verilator, "icarus": cocotb_tools.runner.Icarus}
 
@@ -60,13 +60,13 @@ CONFIGS = {config.name: config for config in [
     _config(1, 2, "bf16", multiplier="ecp5_dsp", product_stages=1),
 ]}
 
-#: Engines that ``make sim`` runs: memory buses of 4, 16 and 64 bytes, long and short bursts, few and many in flight.
-ENGINES = {each.name: each for each in [
-    engine("tpu_4x4"),
-    Engine(name="bench_tpu_3x5", unit=_config(3, 5), lanes=2, buffer_size=4096, bus_bytes=16, burst_beats=5,
-           reads_in_flight=3),
-    Engine(name="bench_tpu_2x3", unit=_config(2, 3), lanes=3, buffer_size=8192, bus_bytes=64, burst_beats=32,
-           reads_in_flight=1),
+#: TPUs that ``make sim`` runs: memory buses of 4, 16 and 64 bytes, long and short bursts, few and many in flight.
+TPUS = {each.name: each for each in [
+    tpu_preset("tpu_4x4"),
+    TpuConfig(name="bench_tpu_3x5", matrix=_config(3, 5), lanes=2, buffer_size=4096, bus_bytes=16, burst_beats=5,
+              reads_in_flight=3),
+    TpuConfig(name="bench_tpu_2x3", matrix=_config(2, 3), lanes=3, buffer_size=8192, bus_bytes=64, burst_beats=32,
+              reads_in_flight=1),
 ]}
 
 # Cells beyond which Icarus would take minutes.
@@ -103,7 +103,7 @@ def run_bench(config, simulator="verilator", *, bench=None, test=None, seed=1, d
 
     Parameters
     ----------
-    config : Config or Engine
+    config : Config or TpuConfig
         What to test.
     simulator : str
         ``"verilator"`` or ``"icarus"``.
@@ -127,7 +127,7 @@ def run_bench(config, simulator="verilator", *, bench=None, test=None, seed=1, d
     ToolError
         If the simulation cannot be compiled or run.
     """
-    bench = bench or ("tpu" if isinstance(config, Engine) else "matrix_unit")
+    bench = bench or ("tpu" if isinstance(config, TpuConfig) else "matrix_unit")
     if bench.startswith("tpu") and importlib.util.find_spec("cocotbext") is None:
         raise toolchain.ToolError("the benches of a TPU need cocotbext-axi: pip install systolic[dev]")
     if design is None:
@@ -194,13 +194,13 @@ def _read(results):
     return passed, failed
 
 
-def main(*, configs=None, engines=None, simulators=None, seed=1):
+def main(*, configs=None, tpus=None, simulators=None, seed=1):
     """Run the benches and print a table.
 
     Parameters
     ----------
-    configs, engines : list of str or None
-        Names from :data:`CONFIGS` and :data:`ENGINES`; ``None`` for both takes all.
+    configs, tpus : list of str or None
+        Names from :data:`CONFIGS` and :data:`TPUS`; ``None`` for both takes all.
     simulators : list of str or None
         Names from :data:`SIMULATORS`; ``None`` takes all. Icarus gets the small ones.
     seed : int
@@ -219,9 +219,9 @@ def main(*, configs=None, engines=None, simulators=None, seed=1):
         If a simulation cannot be compiled or run.
     """
     simulators = _choose("simulator", simulators, SIMULATORS)
-    every = configs is None and engines is None
+    every = configs is None and tpus is None
     chosen = [CONFIGS[name] for name in _choose("config", configs, CONFIGS)] if every or configs else []
-    chosen += [ENGINES[name] for name in _choose("engine", engines, ENGINES)] if every or engines else []
+    chosen += [TPUS[name] for name in _choose("tpu", tpus, TPUS)] if every or tpus else []
     console = rich.console.Console()
     if "icarus" in simulators and not toolchain.icarus_available():
         console.print("Icarus Verilog is not installed (package iverilog): its half of the benches is SKIPPED.",
@@ -239,7 +239,7 @@ def main(*, configs=None, engines=None, simulators=None, seed=1):
 
 
 def _cells(config):
-    arch = config.unit.arch if isinstance(config, Engine) else config.arch
+    arch = config.matrix.arch if isinstance(config, TpuConfig) else config.arch
     return arch.rows * arch.cols
 
 
@@ -264,7 +264,7 @@ def _run_all(jobs, seed):
             return report
 
         # The longest first: they are what the others need not wait for.
-        order = sorted(jobs, key=lambda job: (not isinstance(job[0], Engine), -_cells(job[0])))
+        order = sorted(jobs, key=lambda job: (not isinstance(job[0], TpuConfig), -_cells(job[0])))
         reports = {job: pool.submit(run, job) for job in order}
         return [reports[job].result() for job in jobs]
 

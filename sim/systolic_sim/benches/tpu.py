@@ -16,7 +16,7 @@ from cocotbext.axi import AxiResp
 
 from systolic import isa, registers
 from systolic.config import Arch, Config, Impl
-from systolic.tpu_config import Engine
+from systolic.tpu_config import TpuConfig
 from systolic_sim.benches.tpu_bus import CHANNELS, PAUSES, Host, Memory, pause, quieten, sample
 from systolic_sim.benches.tpu_monitor import FIELDS, Monitor
 from systolic_sim.benches.tpu_transfers import PAGE, Transfers, code
@@ -28,13 +28,13 @@ PATIENCE = 200_000   # cycles after which a program that has not ended never wil
 LIGHT = (0.0, 0.1, 0.5)   # pauses where there is not much to be had from more of them
 
 
-def read_engine():
-    """The engine that the runner wrote down for this simulation."""
+def read_config():
+    """The unit that the runner wrote down for this simulation."""
     with open(os.environ["SYSTOLIC_BENCH"]) as file:
         plain = json.load(file)
-    unit = plain.pop("unit")
+    unit = plain.pop("matrix")
     unit = Config(name=unit["name"], arch=Arch(**unit["arch"]), impl=Impl(**unit["impl"]))
-    return Engine(unit=unit, **plain)
+    return TpuConfig(matrix=unit, **plain)
 
 
 class Bench:
@@ -42,7 +42,7 @@ class Bench:
 
     Members
     -------
-    engine
+    unit
         What is simulated.
     memory, host, monitor
         Around it.
@@ -52,9 +52,9 @@ class Bench:
 
     def __init__(self, dut):
         quieten(dut)
-        self.dut, self.engine = dut, read_engine()
+        self.dut, self.config = dut, read_config()
         self.rng = np.random.default_rng(random.getrandbits(64))
-        self.memory, self.host, self.monitor = Memory(dut), Host(dut), Monitor(self.engine)
+        self.memory, self.host, self.monitor = Memory(dut), Host(dut), Monitor(self.config)
         self.channels = self.host.channels | self.memory.channels
         self._edge = RisingEdge(dut.clk)
         self._ports = {name: self._find("m_axi", name, fields) for name, fields in FIELDS.items()}
@@ -105,7 +105,7 @@ class Bench:
 
     async def fill(self):
         """Write the whole unified buffer: the simulator does not know what is in it at first."""
-        size, word = self.engine.buffer_size, self.engine.bus_bytes
+        size, word = self.config.buffer_size, self.config.bus_bytes
         operations = [isa.operation("read_host_memory", memory=0, memory_size=size, size=size, row_bytes=size),
                       isa.operation("halt")]
         memory = np.concatenate([self.bytes(-(-size // isa.BYTES) * isa.BYTES), code(operations)])
@@ -155,7 +155,7 @@ class Bench:
 
     async def check(self, operations, memory, address):
         """Run a program; memory and all counters that do not depend on time have to be the emulator's."""
-        emulator = Emulator(self.engine, memory.copy())
+        emulator = Emulator(self.config, memory.copy())
         emulator.run_at(address, len(operations))
         self.memory.connect(memory)
         await self.start_program(address, len(operations))
@@ -175,9 +175,9 @@ class Bench:
 async def transfers(dut):
     """Bursts of one beat to the longest, around all edges: every byte where it belongs, none elsewhere."""
     bench = await Bench.start(dut)
-    longest = bench.engine.burst_beats
+    longest = bench.config.burst_beats
     for kinds in ((0.0,), (0.5,), (0.9,), PAUSES, PAUSES):
-        program = Transfers(bench.engine, bench.rng, pairs=10)
+        program = Transfers(bench.config, bench.rng, pairs=10)
         bench.pauses(kinds)
         await bench.check(program.operations, program.memory, program.address)
     for channel in ("ar", "aw"):
@@ -189,10 +189,10 @@ async def transfers(dut):
 
 @cocotb.test()
 async def random_programs(dut):
-    """All engines at work, with every mixture of fast and slow channels."""
+    """All units at work, with every mixture of fast and slow channels."""
     bench = await Bench.start(dut)
     for kinds in ((0.0,), (0.9,), *[PAUSES] * 4):
-        case = random_program(bench.engine, int(bench.rng.integers(2**32)), length=8)
+        case = random_program(bench.config, int(bench.rng.integers(2**32)), length=8)
         bench.pauses(kinds)
         # The programs are those of a matrix unit without a tile.
         await bench.reset()
@@ -203,7 +203,7 @@ async def random_programs(dut):
 async def withheld(dut):
     """A channel that stands still for long: the TPU waits, and goes on when it moves again."""
     bench = await Bench.start(dut)
-    word, most = bench.engine.bus_bytes, bench.engine.reads_in_flight
+    word, most = bench.config.bus_bytes, bench.config.reads_in_flight
     rows = most + 20
     for channel in ("ar", "r", "aw", "w", "b"):
         size = rows * word
@@ -293,10 +293,10 @@ async def bus_errors(dut):
     """The documented error at the documented instruction; the bus comes to rest, and after a restart all is well."""
     bench = await Bench.start(dut)
     for kind in FAULTS:
-        case = illegal_program(bench.engine, kind, int(bench.rng.integers(2**16)))
+        case = illegal_program(bench.config, kind, int(bench.rng.integers(2**16)))
         faults = [(each.first, each.last) for each in case.faults]
         try:
-            Emulator(bench.engine, case.memory.copy(), faults=faults).run_at(case.address, case.length)
+            Emulator(bench.config, case.memory.copy(), faults=faults).run_at(case.address, case.length)
             raise AssertionError(f"{kind}: the emulator finds nothing wrong")
         except EmulatorError as error:
             expected = error
@@ -309,7 +309,7 @@ async def bus_errors(dut):
         assert found == (expected.code, expected.index), f"{kind}: {found} instead of {expected}"
         assert await bench.host.read("STATUS") == registers.register("STATUS").field("stopped").mask
         await bench.host.set("CONTROL", "restart")
-        program = Transfers(bench.engine, bench.rng, pairs=2)
+        program = Transfers(bench.config, bench.rng, pairs=2)
         await bench.check(program.operations, program.memory, program.address)
     assert {("r", each) for each in AxiResp if each & 2} | {("b", each) for each in AxiResp if each & 2} \
         <= bench.monitor.responses.keys()
@@ -321,7 +321,7 @@ async def reset_in_mid_flight(dut):
     bench = await Bench.start(dut)
     for _ in range(4):
         bench.pauses(LIGHT)
-        case = random_program(bench.engine, int(bench.rng.integers(2**32)), length=3)
+        case = random_program(bench.config, int(bench.rng.integers(2**32)), length=3)
         bench.memory.connect(case.memory.copy())
         await bench.start_program(case.address, len(case.program))
         await bench.step(int(bench.rng.integers(1, 600)))

@@ -21,7 +21,7 @@ class Monitor:
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
         Its ``bus_bytes``, ``burst_beats`` and ``reads_in_flight`` are what bursts are held to.
 
     Members
@@ -40,8 +40,8 @@ class Monitor:
         Most of them at once, with the one on offer.
     """
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, config):
+        self.config = config
         self.cycles, self.most_reads = 0, 0
         self.bursts = {"ar": collections.Counter(), "aw": collections.Counter()}
         self.page_ends, self.waited, self.responses = (collections.Counter() for _ in range(3))
@@ -76,8 +76,8 @@ class Monitor:
             self._stays(channel, valid, ready, payload)
         if seen["ar"][0]:
             self.most_reads = max(self.most_reads, self.reads + 1)
-            self._require(self.reads < self.engine.reads_in_flight, "ar",
-                          f"asks for more than {self.engine.reads_in_flight} bursts at once")
+            self._require(self.reads < self.config.reads_in_flight, "ar",
+                          f"asks for more than {self.config.reads_in_flight} bursts at once")
         # What is answered in this cycle was asked for before it.
         for channel in ("r", "b", "ar", "aw", "w"):
             valid, ready, payload = seen[channel]
@@ -111,10 +111,10 @@ class Monitor:
 
     def _address(self, channel, address, length, size, burst):
         """Checks a burst; returns its beats."""
-        beats, word = length + 1, self.engine.bus_bytes
+        beats, word = length + 1, self.config.bus_bytes
         self._require(1 << size == word and burst == _INCR, channel, f"of size {size} and burst type {burst}")
         self._require(address % word == 0, channel, f"address {address:#x} not on a bus word")
-        self._require(beats <= self.engine.burst_beats, channel, f"of {beats} beats")
+        self._require(beats <= self.config.burst_beats, channel, f"of {beats} beats")
         end = address % _PAGE + beats * word
         self._require(end <= _PAGE, channel, f"of {beats} beats at {address:#x} crosses 4 KB")
         self.bursts[channel][beats] += 1
@@ -144,7 +144,7 @@ class Monitor:
         if self._writes:
             self._require(last == (self._beats == self._writes[0]), "w",
                           f"last is {last} in beat {self._beats} of {self._writes[0]}")
-        self._require(self._beats <= self.engine.burst_beats, "w", f"{self._beats} beats without last")
+        self._require(self._beats <= self.config.burst_beats, "w", f"{self._beats} beats without last")
         if last:
             beats, self._beats = self._beats, 0
             self._ended(beats) if self._writes else self._early.append(beats)

@@ -22,9 +22,9 @@ class Transfers:
 
     PAGES = 4   # of memory to read from, and as many to write to
 
-    def __init__(self, engine, rng, *, pairs):
-        self.engine, self.rng = engine, rng
-        self.word, self.burst = engine.bus_bytes, engine.burst_beats * engine.bus_bytes
+    def __init__(self, config, rng, *, pairs):
+        self.config, self.rng = config, rng
+        self.word, self.burst = config.bus_bytes, config.burst_beats * config.bus_bytes
         self.operations = []
         for _ in range(pairs):
             self._pair()
@@ -36,11 +36,11 @@ class Transfers:
         rng, word, burst = self.rng, self.word, self.burst
         row_bytes = int(rng.choice([1, word - 1, word, word + 1, burst - 1, burst, burst + 1, 2 * burst,
                                     2 * burst + word + 1, int(rng.integers(1, 3 * burst))]))
-        row_bytes = min(row_bytes, self.engine.buffer_size // 2)
-        rows = int(rng.integers(1, 1 + min(5, self.engine.buffer_size // (2 * row_bytes))))
+        row_bytes = min(row_bytes, self.config.buffer_size // 2)
+        rows = int(rng.integers(1, 1 + min(5, self.config.buffer_size // (2 * row_bytes))))
         stride = int(rng.choice([row_bytes, row_bytes + int(rng.integers(1, 20)), int(rng.integers(row_bytes))]))
         size = (rows - 1) * stride + row_bytes
-        base = int(rng.integers(self.engine.buffer_size - size + 1))
+        base = int(rng.integers(self.config.buffer_size - size + 1))
         for name, first in (("read_host_memory", 0), ("write_host_memory", self.PAGES)):
             words = -(-row_bytes // word)
             memory_stride = word * int(rng.choice([words, words + int(rng.integers(1, 9)), rng.integers(words)]))
@@ -54,6 +54,6 @@ class Transfers:
         rng, word = self.rng, self.word
         page = PAGE * int(rng.integers(1, self.PAGES))
         most = self.PAGES * PAGE - size
-        place = page + word * int(rng.choice([0, -1, -words, 1 - words, -self.engine.burst_beats,
-                                              1 - self.engine.burst_beats, rng.integers(-words, 9)]))
+        place = page + word * int(rng.choice([0, -1, -words, 1 - words, -self.config.burst_beats,
+                                              1 - self.config.burst_beats, rng.integers(-words, 9)]))
         return min(max(place, 0), most // word * word)

@@ -40,16 +40,16 @@ class Comparison:
     error: str | None = None
 
 
-def compare(engine, seed, *, rtl=None, length=20, latency=10, bytes_per_cycle=None, stalls=0.0, timing=True):
+def compare(config, seed, *, rtl=None, length=20, latency=10, bytes_per_cycle=None, stalls=0.0, timing=True):
     """Run a random program on the compiled TPU and on the emulator, and predict its cycles.
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     seed : int
         Of the program and of the stalls.
     rtl : TpuRtl or None
-        The engine's, if it is at hand; it is reset.
+        The unit's, if it is at hand; it is reset.
     length : int
         See :func:`.random_programs.random_program`.
     latency, bytes_per_cycle, stalls
@@ -68,21 +68,21 @@ def compare(engine, seed, *, rtl=None, length=20, latency=10, bytes_per_cycle=No
     RtlError
         If the TPU does not end, or breaks a rule of AXI.
     """
-    case = random_program(engine, seed, length=length)
-    emulator = Emulator(engine, case.memory.copy())
+    case = random_program(config, seed, length=length)
+    emulator = Emulator(config, case.memory.copy())
     case.emulate(emulator)
-    rtl = rtl or TpuRtl(engine)
+    rtl = rtl or TpuRtl(config)
     rtl.reset()
     memory = case.memory.copy()
     rtl.connect(memory, latency=latency, bytes_per_cycle=bytes_per_cycle, stalls=stalls, seed=seed)
     outcome = rtl.run(case.address, len(case.program), watchdog=100_000)
-    where = f"{engine.name}, seed {seed}, length {length}, latency {latency}, stalls {stalls}"
+    where = f"{config.name}, seed {seed}, length {length}, latency {latency}, stalls {stalls}"
     if not outcome.halted:
         raise CheckError(f"{where}: {_error(outcome)} in a legal program")
     _same_bytes(where, emulator.memory, memory)
     expected = dict(emulator.counters)
     if timing and not stalls:
-        expected |= predict(engine, case.program, latency=latency, bytes_per_cycle=bytes_per_cycle).counters
+        expected |= predict(config, case.program, latency=latency, bytes_per_cycle=bytes_per_cycle).counters
     _same(where, expected, outcome.counters)
     _same(where, {"debug_tag": emulator.debug_tag, "interrupted": bool(emulator.interrupts)},
           {"debug_tag": rtl.read("DEBUG_TAG"), "interrupted": bool(outcome.interrupts)})
@@ -92,12 +92,12 @@ def compare(engine, seed, *, rtl=None, length=20, latency=10, bytes_per_cycle=No
                       cycles=outcome.counters["cycles"])
 
 
-def compare_illegal(engine, kind, seed, *, rtl=None, stalls=0.0):
+def compare_illegal(config, kind, seed, *, rtl=None, stalls=0.0):
     """Run an illegal program or one on a faulty bus, restart, and run a legal program.
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     kind : str
         One of :data:`.illegal_programs.KINDS`.
     seed, rtl, stalls
@@ -115,10 +115,10 @@ def compare_illegal(engine, kind, seed, *, rtl=None, stalls=0.0):
     RtlError
         If it does not end, or the TPU breaks a rule of AXI.
     """
-    case = illegal_program(engine, kind, seed)
-    where = f"{engine.name}, {kind}, seed {seed}, stalls {stalls}"
-    expected = _expected(engine, case, where)
-    rtl = rtl or TpuRtl(engine)
+    case = illegal_program(config, kind, seed)
+    where = f"{config.name}, {kind}, seed {seed}, stalls {stalls}"
+    expected = _expected(config, case, where)
+    rtl = rtl or TpuRtl(config)
     rtl.reset()
     rtl.connect(case.memory.copy(), stalls=stalls, seed=seed, faults=case.faults)
     outcome = rtl.run(case.address, case.length, watchdog=_WATCHDOG, ring_again=case.ring_again)
@@ -126,17 +126,17 @@ def compare_illegal(engine, kind, seed, *, rtl=None, stalls=0.0):
     _same(where, {"halted": False, "error": case.error} | index,
           {"halted": outcome.halted, "error": _error(outcome), "index": outcome.error_index})
     rtl.restart()
-    _after_restart(engine, rtl, seed, where)
+    _after_restart(config, rtl, seed, where)
     return Comparison(instructions=outcome.counters["instructions"], bytes=0, cycles=outcome.counters["cycles"],
                       error=case.error)
 
 
-def _expected(engine, case, where):
+def _expected(config, case, where):
     """The emulator's error, which has to be the one that the kind is about."""
     if case.ring_again is not None:
         return EmulatorError("busy", None)
     faults = [(each.first, each.last) for each in case.faults]
-    emulator = Emulator(engine, case.memory.copy(), faults=faults)
+    emulator = Emulator(config, case.memory.copy(), faults=faults)
     try:
         emulator.run_at(case.address, case.length)
     except EmulatorError as error:
@@ -145,9 +145,9 @@ def _expected(engine, case, where):
     raise CheckError(f"{where}: the emulator finds nothing wrong")
 
 
-def _after_restart(engine, rtl, seed, where):
-    legal = random_program(engine, seed, length=3)
-    emulator = Emulator(engine, legal.memory.copy())
+def _after_restart(config, rtl, seed, where):
+    legal = random_program(config, seed, length=3)
+    emulator = Emulator(config, legal.memory.copy())
     legal.emulate(emulator)
     memory = legal.memory.copy()
     rtl.connect(memory)

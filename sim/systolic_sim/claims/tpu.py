@@ -13,7 +13,7 @@ import numpy as np
 
 from systolic import isa
 from systolic.config import Arch, Config, Impl
-from systolic.tpu_config import Engine, engine
+from systolic.tpu_config import TpuConfig, tpu_preset
 from systolic_sim import layers
 from systolic_sim.claims.check import compare, compare_illegal
 from systolic_sim.claims.command import Table
@@ -56,8 +56,8 @@ def convolution(track):
     """3 x 3, 16 x 16 x 64 to 64, from the doorbell to the interrupt."""
     rows, holds = [], True
     for name, goal in track((("tpu_16x16", 95), ("tpu_8x8", 90), ("tpu_12x20", 90)), "convolution"):
-        tpu, rng = engine(name), np.random.default_rng(1)
-        arch = tpu.unit.arch
+        tpu, rng = tpu_preset(name), np.random.default_rng(1)
+        arch = tpu.matrix.arch
         layer = layers.convolution(
             tpu, rng.integers(-128, 128, (16, 16, 64), np.int8), rng.integers(-128, 128, (3, 3, 64, 64), np.int8),
             padding=3, **_requantisation(rng, 64))
@@ -75,7 +75,7 @@ def convolution(track):
               f"bytes a cycle from a memory of {_LATENCY} cycles latency, results requantised back into the unified "
               "buffer, does at least 95 % of R x C MACs a cycle on 16 x 16 cells, 90 % on 8 x 8 and 12 x 20, from the "
               "doorbell to the interrupt; bytes are the emulator's and counters the cycle model's",
-        columns=("engine", "cycles", "of peak MACs", "goal", "active %", "weight stall %", "weight shift %",
+        columns=("TPU", "cycles", "of peak MACs", "goal", "active %", "weight stall %", "weight shift %",
                  "non-matrix %", "exact"))
 
 
@@ -83,8 +83,8 @@ def depthwise(track):
     """3 x 3 on 16 x 16 x 64, from the doorbell to the interrupt."""
     rows, holds = [], True
     for name in track(("tpu_16x16",), "depthwise convolution"):
-        tpu, rng = engine(name), np.random.default_rng(2)
-        limit = min(tpu.unit.arch.rows, tpu.unit.arch.cols)
+        tpu, rng = tpu_preset(name), np.random.default_rng(2)
+        limit = min(tpu.matrix.arch.rows, tpu.matrix.arch.cols)
         layer = layers.depthwise(tpu, rng.integers(-128, 128, (16, 16, 64), np.int8),
                                  rng.integers(-128, 128, (3, 3, 64), np.int8), padding=-5, **_requantisation(rng, 64))
         counters, exact = _run_layer(tpu, TpuRtl(tpu), layer)
@@ -96,12 +96,12 @@ def depthwise(track):
         title="Depthwise convolution", holds=holds, rows=rows,
         claim="a 3 x 3 depthwise convolution of 16 x 16 x 64 does at least 90 % of its limit, min(R, C) MACs a cycle "
               "(one vector of the unified buffer), from the doorbell to the interrupt",
-        columns=("engine", "cycles", "MACs a cycle", "limit", "of the limit", "goal", "exact"))
+        columns=("TPU", "cycles", "MACs a cycle", "limit", "of the limit", "goal", "exact"))
 
 
-def _engines(count):
+def _machines(count):
     """Presets and odd machines, the same each time."""
-    yield from map(engine, ("tpu_4x4", "tpu_8x8", "tpu_12x20"))
+    yield from map(tpu_preset, ("tpu_4x4", "tpu_8x8", "tpu_12x20"))
     rng = np.random.default_rng(5)
     for number in range(count - 3):
         rows, cols = (int(size) for size in rng.integers(1, 10, 2))
@@ -111,20 +111,20 @@ def _engines(count):
                       result_fifo_depth=int(rng.integers(0, 2 * depth))),
             impl=Impl(psum_stages=int(rng.integers(1, 3)), product_stages=int(rng.integers(0, 3)),
                       hop_stages=int(rng.integers(1, 3)), memory_stages=int(rng.integers(1, 3))))
-        yield Engine(unit=unit, lanes=int(rng.integers(1, cols + 1)), buffer_size=int(rng.integers(16, 129)) * 64,
-                     bus_bytes=4 << int(rng.integers(0, 5)), burst_beats=int(rng.integers(1, 33)),
-                     reads_in_flight=int(rng.integers(1, 9)), name=f"tpu_{number}")
+        yield TpuConfig(matrix=unit, lanes=int(rng.integers(1, cols + 1)), buffer_size=int(rng.integers(16, 129)) * 64,
+                        bus_bytes=4 << int(rng.integers(0, 5)), burst_beats=int(rng.integers(1, 33)),
+                        reads_in_flight=int(rng.integers(1, 9)), name=f"tpu_{number}")
 
 
 def _shape(tpu):
-    arch = tpu.unit.arch
+    arch = tpu.matrix.arch
     return f"{arch.rows} x {arch.cols}, {tpu.lanes} lane{'s' * (tpu.lanes > 1)}, {8 * tpu.bus_bytes} bits"
 
 
 def random_programs(track, configs=10, programs=60):
     """Each against a memory of fixed latency, then with every channel of the bus stalling at random."""
     rows, total = [], collections.Counter()
-    for tpu in track(list(_engines(configs)), "random programs"):
+    for tpu in track(list(_machines(configs)), "random programs"):
         rtl, count = TpuRtl(tpu, optimise=False), collections.Counter()
         for seed in range(programs):
             options = {"latency": (1, 4, 10, 30)[seed % 4], "bytes_per_cycle": (None, None, 1.5)[seed % 3]}
@@ -147,7 +147,7 @@ def random_programs(track, configs=10, programs=60):
 
 def illegal_programs(track):
     """Every kind of error there is, on several machines."""
-    machines = list(map(engine, ("tpu_4x4", "tpu_8x8", "tpu_12x20")))
+    machines = list(map(tpu_preset, ("tpu_4x4", "tpu_8x8", "tpu_12x20")))
     ended = {name: collections.Counter() for name, _ in isa.ERRORS.values()}
     for tpu in track(machines, "illegal programs"):
         rtl = TpuRtl(tpu, optimise=False)
@@ -169,10 +169,10 @@ def illegal_programs(track):
 
 _MEASURE = r"""
 import json, os, re, time
-from systolic.tpu_config import engine
+from systolic.tpu_config import tpu_preset
 from systolic.verilog import generate
 start = time.perf_counter()
-design = generate(engine("tpu_v1_engine"))
+design = generate(unit("tpu_v1"))
 seconds, processor = time.perf_counter() - start, sum(os.times()[:4])
 peak = int(re.search(r"VmHWM:\s*(\d+)", open("/proc/self/status").read())[1]) / 1024
 from systolic_sim.rtl.toolchain import lint
@@ -187,13 +187,13 @@ def elaboration(track):
     for _ in track((1,), "elaboration"):
         done = subprocess.run([sys.executable, "-c", _MEASURE], check=True, capture_output=True, text=True)
         seconds, processor, memory, length, modules, warnings = json.loads(done.stdout)
-        rows.append(("tpu_v1_engine", f"{processor:.1f}", f"{seconds:.1f}", f"{memory:.0f}", f"{length:,}",
+        rows.append(("tpu_v1", f"{processor:.1f}", f"{seconds:.1f}", f"{memory:.0f}", f"{length:,}",
                      str(modules), str(warnings)))
     return Table(
         title="Elaboration", holds=processor <= 20 and length <= 3_000_000 and not warnings, rows=rows,
         claim="a TPU with 256 x 256 cells and 24 MiB of unified buffer takes at most 20 s of processor time, imports "
               "included, and 3 MB of Verilog, and Verilator's lint of all 65,536 cells has nothing to say",
-        columns=("engine", "processor seconds", "seconds", "MB", "bytes of Verilog", "modules",
+        columns=("TPU", "processor seconds", "seconds", "MB", "bytes of Verilog", "modules",
                  "warnings"))
 
 
@@ -203,13 +203,13 @@ _STATES = ("active", "weight_stall", "weight_shift", "non_matrix")
 
 
 def _counters(number):
-    tpu = engine("tpu_v1_engine")
+    tpu = tpu_preset("tpu_v1")
     return predict(tpu, WORKLOADS[number].program(tpu), latency=100, bytes_per_cycle=_BANDWIDTH / _CLOCK).counters
 
 
 def workloads(track):
     """The networks of the TPU paper on the preset of its size: by the cycle model, not the Verilog."""
-    arch, rows = engine("tpu_v1_engine").unit.arch, []
+    arch, rows = tpu_preset("tpu_v1").matrix.arch, []
     cells = arch.rows * arch.cols
     with concurrent.futures.ProcessPoolExecutor() as pool:
         # The longest first: the last is several times as long as any other.

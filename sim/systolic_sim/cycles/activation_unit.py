@@ -24,7 +24,7 @@ class ActivationUnit:
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
 
     Members
     -------
@@ -37,9 +37,9 @@ class ActivationUnit:
         Address and count.
     """
 
-    def __init__(self, engine):
-        self.engine = engine
-        self._mask = (1 << engine.address_width) - 1
+    def __init__(self, config):
+        self.config = config
+        self._mask = (1 << config.address_width) - 1
         self._state, self._failed, self._missing = "idle", False, False
         self._index = self._active_index = 0
         self._op = self._active = None
@@ -85,7 +85,7 @@ class ActivationUnit:
                 self._state = "load"
         else:
             getattr(self, f"_in_{self._state}")()
-        self._under_way = (self._under_way << 1 | self._fetched) & (1 << self.engine.READ_LATENCY + 2) - 1
+        self._under_way = (self._under_way << 1 | self._fetched) & (1 << self.config.READ_LATENCY + 2) - 1
         self._show()
 
     def _leave_chain(self):
@@ -179,7 +179,7 @@ class ActivationUnit:
     def _walk(self, op):
         """Every step of an instruction in order."""
         inputs = getattr(self, f"_{op.name}_inputs")(op.values)
-        mask, lanes, channels = self._mask, self.engine.lanes, op.channels
+        mask, lanes, channels = self._mask, self.config.lanes, op.channels
         for y, x in itertools.product(range(op.y_count), range(op.x_count)):
             output = y * op.y_stride + x * op.x_stride
             last_output = y == op.y_count - 1 and x == op.x_count - 1

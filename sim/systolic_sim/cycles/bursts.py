@@ -58,8 +58,8 @@ class Step(NamedTuple):
 class BurstWalker:
     """``ready`` for a transfer; ``o``: the burst on offer; ``error``: ``None`` or (code, index)."""
 
-    def __init__(self, engine, *, buffer=True):
-        self.engine = engine
+    def __init__(self, config, *, buffer=True):
+        self.config = config
         self.buffer = buffer
         self.o = self.error = None
         self.ready = True
@@ -75,7 +75,7 @@ class BurstWalker:
         bad = row is not None and not row[0]
         limit, last = self._limit()
         cut = self._cut_wait == 0 and self.o is None and not stop
-        onward = self._rest.memory + limit * self.engine.bus_bytes if cut else 0
+        onward = self._rest.memory + limit * self.config.bus_bytes if cut else 0
         wrapped = cut and not last and onward >= _MEMORY
         taken = row is not None and row[0] and not self._dead_cut and (self._rest is None or (cut and last))
 
@@ -95,30 +95,30 @@ class BurstWalker:
     def _row(self):
         """Whether the row is inside its regions, and the row as if it were one burst."""
         t = self._transfer
-        bus_bytes = self.engine.bus_bytes
+        bus_bytes = self.config.bus_bytes
         memory, buffer = t.memory + self._relative[0], t.base + self._relative[1]
         inside = memory < _MEMORY and self._relative[0] + t.row_bytes <= t.memory_size
         if self.buffer:
             inside = inside and self._relative[1] + t.row_bytes <= t.size
-        return inside, Burst(memory, buffer % (1 << self.engine.address_width), -(-t.row_bytes // bus_bytes),
+        return inside, Burst(memory, buffer % (1 << self.config.address_width), -(-t.row_bytes // bus_bytes),
                              (t.row_bytes - 1) % bus_bytes, self._count == 1, t.mark, t.instruction)
 
     def _limit(self):
         """Beats of the next burst, and whether it is its row's last."""
         if self._rest is None:
             return 0, False
-        to_page = (PAGE_BYTES - self._rest.memory % PAGE_BYTES) // self.engine.bus_bytes
-        limit = min(to_page, self.engine.burst_beats)
+        to_page = (PAGE_BYTES - self._rest.memory % PAGE_BYTES) // self.config.bus_bytes
+        limit = min(to_page, self.config.burst_beats)
         return min(limit, self._rest.beats), self._rest.beats <= limit
 
     def _cut(self, beats, last):
-        rest, bus_bytes = self._rest, self.engine.bus_bytes
+        rest, bus_bytes = self._rest, self.config.bus_bytes
         self.o = rest._replace(beats=beats, tail=rest.tail if last else bus_bytes - 1, final=last and rest.final)
         if last:
             self._rest = self._cut_wait = None
             return
         self._rest = rest._replace(memory=rest.memory + beats * bus_bytes, beats=rest.beats - beats,
-                                   buffer=(rest.buffer + beats * bus_bytes) % (1 << self.engine.address_width))
+                                   buffer=(rest.buffer + beats * bus_bytes) % (1 << self.config.address_width))
         self._cut_wait = 2
 
     def _advance_rows(self, i, bad, taken):
@@ -131,7 +131,7 @@ class BurstWalker:
             self._row_wait = None
         elif taken:
             self._relative = [(self._relative[0] + t.memory_stride) % _MEMORY,
-                              (self._relative[1] + t.stride) % (1 << self.engine.address_width)]
+                              (self._relative[1] + t.stride) % (1 << self.config.address_width)]
             self._count -= 1
             self.ready = self._count == 0
             self._row_wait = None if self.ready else 2
@@ -143,11 +143,11 @@ class BurstReader:
     """``ready`` for a transfer; ``request``: (address, beats) or ``None``; ``o``: the oldest burst that was asked for
     and not taken yet; ``error``."""
 
-    def __init__(self, engine, **options):
-        self.engine = engine
-        self.depth = receive_depth(engine)
-        self._walker = BurstWalker(engine, **options)
-        self._queue = Queue(engine.reads_in_flight + 2)
+    def __init__(self, config, **options):
+        self.config = config
+        self.depth = receive_depth(config)
+        self._walker = BurstWalker(config, **options)
+        self._queue = Queue(config.reads_in_flight + 2)
         self._room, self._enough = self.depth, True
 
     @property
@@ -169,7 +169,7 @@ class BurstReader:
 
     def step(self, i, request_ready, o_ready, left, stop):
         asked = self._walker.o if self.request is not None and request_ready else None
-        self._enough = self._room >= self.engine.burst_beats
+        self._enough = self._room >= self.config.burst_beats
         self._room += left - (asked.beats if asked else 0)
         self._walker.step(i, asked is not None, stop)
         self._queue.step(asked, o_ready)
@@ -178,8 +178,8 @@ class BurstReader:
 class BeatWalker:
     """``o``: the step on offer. Takes a burst when :meth:`ready`."""
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, config):
+        self.config = config
         self.o = None
         self._left, self._burst = 0, None
 
@@ -196,16 +196,16 @@ class BeatWalker:
                 self.o = self._step(i.buffer)
         elif o_ready:
             self._left -= 1
-            self.o = self._step((self.o.address + self.engine.bus_bytes) % (1 << self.engine.address_width))
+            self.o = self._step((self.o.address + self.config.bus_bytes) % (1 << self.config.address_width))
 
     def _step(self, address):
         burst, last = self._burst, self._left == 1
-        length = burst.tail + 1 if last else self.engine.bus_bytes
+        length = burst.tail + 1 if last else self.config.bus_bytes
         return Step(address, length, last, last and burst.final, burst.instruction)
 
 
 class Account:
-    """``done``, ``busy``, ``moving``, ``error`` of an engine; ``dead`` after its first error."""
+    """``done``, ``busy``, ``moving``, ``error`` of a unit; ``dead`` after its first error."""
 
     def __init__(self):
         self.done = self.busy = self.moving = self.dead = False

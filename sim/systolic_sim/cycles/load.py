@@ -22,11 +22,11 @@ class Loader(Account):
         (address, count) on offer to the buffer.
     """
 
-    def __init__(self, engine):
+    def __init__(self, config):
         super().__init__()
-        self._reader = BurstReader(engine)
+        self._reader = BurstReader(config)
         self._queue = Queue(self._reader.depth)
-        self._walker = BeatWalker(engine)
+        self._walker = BeatWalker(config)
         self.write, self._final = None, False
         self._show()
 

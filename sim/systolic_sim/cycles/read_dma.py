@@ -20,12 +20,12 @@ class ReadDma:
     idle : bool
     """
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, config):
+        self.config = config
         self.ar = None
         self.beats = dict.fromkeys(_CLIENTS)
         self._slots = dict.fromkeys(_CLIENTS)
-        self._whose = Queue(max(2, engine.reads_in_flight))
+        self._whose = Queue(max(2, config.reads_in_flight))
         self._count = 0
         self._show()
 
@@ -46,7 +46,7 @@ class ReadDma:
         """
         ended = r is not None and r[1]
         begun = None
-        if self.ar is None and self._count < self.engine.reads_in_flight and not stop:
+        if self.ar is None and self._count < self.config.reads_in_flight and not stop:
             begun = next((client for client in _CLIENTS if self._slots[client] is not None), None)
         self.beats = dict.fromkeys(_CLIENTS)
         if r is not None:

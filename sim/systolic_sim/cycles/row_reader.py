@@ -28,12 +28,12 @@ class RowReader:
 
     QUEUE = 12
 
-    def __init__(self, engine):
-        self.engine = engine
-        self._arch = engine.unit.arch
+    def __init__(self, config):
+        self.config = config
+        self._arch = config.matrix.arch
         self._fresh = True
         self._walk, self._final, self._step = None, False, None
-        self._flying = [None] * engine.READ_LATENCY
+        self._flying = [None] * config.READ_LATENCY
         self._queue = Queue(self.QUEUE)
         self._reserved = 0
         self.done = self.moving = self.switched = self.finishing = False
@@ -85,7 +85,7 @@ class RowReader:
 
     def _rows(self, index, op):
         """Every row of an instruction in order."""
-        arch, mask = self._arch, (1 << self.engine.address_width) - 1
+        arch, mask = self._arch, (1 << self.config.address_width) - 1
         end = op["base"] + op["size"] - arch.rows
         tiles = op["n_count"] * op["ky_count"] * op["kx_count"] * op["c_count"] * op["y_count"] * op["x_count"]
         first_tile = True

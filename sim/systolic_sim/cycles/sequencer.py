@@ -6,7 +6,7 @@ from .queue import Queue
 
 __all__ = ["EXECUTORS", "Fetcher", "Sequencer"]
 
-EXECUTORS = isa.ENGINES[1:]
+EXECUTORS = isa.UNITS[1:]
 _WAITING = ("sync", "interrupt", "halt")
 
 
@@ -22,12 +22,12 @@ class Fetcher:
     empty : bool
     """
 
-    def __init__(self, engine):
-        self.beats = isa.BYTES // engine.bus_bytes
-        self.chunk = min(self.beats, 1 << engine.burst_beats.bit_length() - 1)
+    def __init__(self, config):
+        self.beats = isa.BYTES // config.bus_bytes
+        self.chunk = min(self.beats, 1 << config.burst_beats.bit_length() - 1)
         self.address, self._left, self._reserved = 0, 0, 0
         self._queue = Queue(2 * self.beats)
-        self._bus_bytes = engine.bus_bytes
+        self._bus_bytes = config.bus_bytes
         self._show()
 
     def _show(self):
@@ -63,7 +63,7 @@ class Sequencer:
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     program : list of Operation
     address : int
         Where it is in memory.
@@ -71,12 +71,12 @@ class Sequencer:
     Members
     -------
     commands : list
-        For each engine (index, operation), or ``None``.
+        For each unit (index, operation), or ``None``.
     running, halted, issued : bool
     """
 
-    def __init__(self, engine, program, address=0):
-        self.fetcher = Fetcher(engine)
+    def __init__(self, config, program, address=0):
+        self.fetcher = Fetcher(config)
         self._program, self._address = program, address
         self._regions = [_regions(each) for each in program]
         self._state, self._index, self._loaded, self._slot = "idle", 0, 0, 0
@@ -86,7 +86,7 @@ class Sequencer:
         self.running = self.halted = self.issued = False
 
     def step(self, start, request_ready, beat, command_ready, done, rows_empty):
-        """Advance one clock; ``command_ready`` and ``done`` have a value for each engine."""
+        """Advance one clock; ``command_ready`` and ``done`` have a value for each unit."""
         state, cancel, begin, issue = self._state, False, None, None
         self.issued = self.halted = False
         operation = self._program[self._index] if self._index < len(self._program) else None
@@ -111,7 +111,7 @@ class Sequencer:
         elif state == "compare":
             self._compare(operation)
         elif state == "issue":
-            issue = EXECUTORS.index(operation.instruction.engine)
+            issue = EXECUTORS.index(operation.instruction.unit)
             if self.commands[issue] is not None:
                 issue = None
         elif state == "quiet":
@@ -139,17 +139,17 @@ class Sequencer:
         self._state, self._index, self.issued = "load", self._index + 1, True
 
     def _select(self, operation):
-        engine = operation.instruction.engine
-        if engine == "sequencer":
+        unit = operation.instruction.unit
+        if unit == "sequencer":
             if operation.name in _WAITING:
                 self._state = "quiet"
             else:
                 self._next()
-        elif len(self._under_way[EXECUTORS.index(engine)]) < 2:
+        elif len(self._under_way[EXECUTORS.index(unit)]) < 2:
             self._state = "bound" if self._slot < len(self._regions[self._index]) else "issue"
 
     def _compare(self, operation):
-        mine = EXECUTORS.index(operation.instruction.engine)
+        mine = EXECUTORS.index(operation.instruction.unit)
         region = self._regions[self._index][self._slot]
         for number, entries in enumerate(self._under_way):
             for regions in entries:
@@ -168,6 +168,6 @@ def _regions(operation):
             for region in operation.instruction.regions]
 
 
-def _conflict(new, old, same_engine):
+def _conflict(new, old, same_unit):
     overlap = new[0] == old[0] and new[2] < old[3] and old[2] < new[3]
-    return overlap and (old[1] and not new[1] if same_engine else old[1] or new[1])
+    return overlap and (old[1] and not new[1] if same_unit else old[1] or new[1])

@@ -27,11 +27,11 @@ class Storer(Account):
 
     QUEUE, WAITING, UNDER_WAY = 16, 2, 15
 
-    def __init__(self, engine):
+    def __init__(self, config):
         super().__init__()
-        self._walker, self._beats = BurstWalker(engine), BeatWalker(engine)
+        self._walker, self._beats = BurstWalker(config), BeatWalker(config)
         self._waiting, self._under_way, self._queue = Queue(self.WAITING), Queue(self.UNDER_WAY), Queue(self.QUEUE)
-        self._steps = [None] * engine.READ_LATENCY
+        self._steps = [None] * config.READ_LATENCY
         self._free, self._count = self.QUEUE, 0
         self.aw = None
         self._show()

@@ -52,25 +52,25 @@ class Prediction:
 
 
 class _Tpu:
-    def __init__(self, engine, program, memory):
-        self.engine, self.memory = engine, memory
-        self.sequencer = Sequencer(engine, program)
-        self.read_dma, self.matrix_unit = ReadDma(engine), SteppedMatrixUnit(engine.unit)
-        self.load, self.store, self.weights = Loader(engine), Storer(engine), WeightReader(engine)
-        self.matrix, self.activation = RowReader(engine), ActivationUnit(engine)
-        self._store_reads = collections.deque([False] * engine.READ_LATENCY)
+    def __init__(self, config, program, memory):
+        self.config, self.memory = config, memory
+        self.sequencer = Sequencer(config, program)
+        self.read_dma, self.matrix_unit = ReadDma(config), SteppedMatrixUnit(config.matrix)
+        self.load, self.store, self.weights = Loader(config), Storer(config), WeightReader(config)
+        self.matrix, self.activation = RowReader(config), ActivationUnit(config)
+        self._store_reads = collections.deque([False] * config.READ_LATENCY)
         self._start = True
         self.counters = collections.Counter()
 
     def step(self):
         """One clock."""
-        engine, sequencer, read_dma, unit = self.engine, self.sequencer, self.read_dma, self.matrix_unit
+        config, sequencer, read_dma, unit = self.config, self.sequencer, self.read_dma, self.matrix_unit
         load, store, weights, matrix, activation = (self.load, self.store, self.weights, self.matrix, self.activation)
-        engines = load, store, weights, matrix, activation
+        units = load, store, weights, matrix, activation
         memory, counters = self.memory, self.counters
 
-        ready = [each.command_ready for each in engines]
-        done = [each.done for each in engines]
+        ready = [each.command_ready for each in units]
+        done = [each.done for each in units]
         commands = sequencer.commands[:]
         buffer_free = activation.read is None
         store_reads = store.read is not None and buffer_free
@@ -90,11 +90,11 @@ class _Tpu:
         counters["cycles"] += running
         counters["instructions"] += sequencer.issued
         counters["useful_macs"] += matrix.macs
-        counters["bytes_read"] += engine.bus_bytes * (beats["load"] is not None or beats["weights"] is not None)
+        counters["bytes_read"] += config.bus_bytes * (beats["load"] is not None or beats["weights"] is not None)
         if w is not None:
             counters["bytes_written"] += w[0]
         if running:
-            for name, each in zip(isa.ENGINES[1:], engines, strict=True):
+            for name, each in zip(isa.UNITS[1:], units, strict=True):
                 counters[f"busy_{name}"] += each.busy
 
         memory.step(ar, aw, w is not None and w[1])
@@ -120,12 +120,12 @@ def _values(command):
     return None if command is None else (command[0], command[1].values)
 
 
-def predict(engine, program, *, latency=10, bytes_per_cycle=None, max_cycles=100_000_000, patience=100_000):
+def predict(config, program, *, latency=10, bytes_per_cycle=None, max_cycles=100_000_000, patience=100_000):
     """Cycles and counters of a program, against a memory of fixed latency.
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     program : list of Operation
         Without errors, as the emulator executes it.
     latency : int
@@ -144,7 +144,7 @@ def predict(engine, program, *, latency=10, bytes_per_cycle=None, max_cycles=100
     CycleError
         If it does not end.
     """
-    tpu = _Tpu(engine, program, Memory(latency, engine.bus_bytes, bytes_per_cycle))
+    tpu = _Tpu(config, program, Memory(latency, config.bus_bytes, bytes_per_cycle))
     seen, since = None, 0
     while not tpu.sequencer.halted:
         tpu.step()

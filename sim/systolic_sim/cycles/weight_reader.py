@@ -22,13 +22,13 @@ class WeightReader(Account):
         A row of weights is on offer.
     """
 
-    def __init__(self, engine):
+    def __init__(self, config):
         super().__init__()
-        self.engine = engine
-        self._reader = BurstReader(engine, buffer=False)
+        self.config = config
+        self._reader = BurstReader(config, buffer=False)
         self._queue = Queue(self._reader.depth)
         # Beats that the word still lacks, rows that it still has, rows that the tile still has.
-        self._missing, self._waiting, self._rows = engine.weight_beats_per_row, 0, engine.unit.arch.rows
+        self._missing, self._waiting, self._rows = config.weight_beats_per_row, 0, config.matrix.arch.rows
         self._diagonal = False
         self._show()
 
@@ -69,17 +69,17 @@ class WeightReader(Account):
             self._rows -= 1
             self._waiting -= 1
             if not self._rows or not self._waiting:
-                self._missing = self.engine.weight_beats_per_row
-            self._rows = self._rows or self.engine.unit.arch.rows
+                self._missing = self.config.weight_beats_per_row
+            self._rows = self._rows or self.config.matrix.arch.rows
         return self._missing > 0
 
     def _fill(self, head):
         self._diagonal, = head
         self._missing -= 1
-        self._waiting = self.engine.unit.arch.rows if self._diagonal else self.engine.weight_rows_per_beat
+        self._waiting = self.config.matrix.arch.rows if self._diagonal else self.config.weight_rows_per_beat
 
     def _transfer(self, index, values):
         """A tile is a row of bytes."""
-        size = self.engine.tile_bytes(diagonal=values["diagonal"])
+        size = self.config.tile_bytes(diagonal=values["diagonal"])
         return Transfer(memory=values["memory"], memory_size=values["memory_size"], memory_stride=size, row_bytes=size,
                         row_count=values["tile_count"], mark=values["diagonal"], instruction=index)

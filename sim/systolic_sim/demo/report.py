@@ -14,7 +14,7 @@ import rich.table
 
 from systolic import verilog
 from systolic.config import Format, preset
-from systolic.tpu_config import engine
+from systolic.tpu_config import tpu_preset
 from systolic_sim.demo import mnist, picture, products, tpu
 from systolic_sim.demo.network import Bf16Network, Int8Network, classify
 from systolic_sim.demo.training import train
@@ -34,7 +34,7 @@ CONFIGS = (preset("int8_16x16"), preset("bf16_8x8"))
 TRACED = preset("int8_8x8")
 
 #: The TPU that runs it alone, and its memory's latency in cycles.
-TPU, LATENCY = engine("tpu_8x8"), 20
+TPU, LATENCY = tpu_preset("tpu_8x8"), 20
 
 #: Most images in one product.
 BATCH = 125

@@ -61,11 +61,11 @@ class _Space:
 class _Lowering:
     """Layers to instructions, and what these find in memory."""
 
-    def __init__(self, engine, network, images):
-        self.engine, self.network, self.count = engine, network, len(images)
-        self.buffer, self.operations, self.contents = _Space(engine.banks), [], {}
+    def __init__(self, config, network, images):
+        self.config, self.network, self.count = config, network, len(images)
+        self.buffer, self.operations, self.contents = _Space(config.banks), [], {}
         widths = [network.layers[0].weights.shape[0], *(layer.weights.shape[1] for layer in network.layers)]
-        self.strides = [-(-width // engine.bus_bytes) * engine.bus_bytes for width in widths]
+        self.strides = [-(-width // config.bus_bytes) * config.bus_bytes for width in widths]
         self.widths = widths
         self.batch = batch = self._fitting()
         # Of inputs and outputs two each take turns, so that the next batch need not wait for the one before it.
@@ -84,23 +84,23 @@ class _Lowering:
 
     def _fitting(self):
         """Images in a batch: as many as buffer and accumulators have room for, then all batches of a size."""
-        arch = self.engine.unit.arch
+        arch = self.config.matrix.arch
         regions = 2 * len(self.strides) + len(self.network.layers)
-        rest = (self.engine.buffer_size - RECORD_BYTES * sum(self.widths[1:])
-                - regions * (arch.rows + self.engine.banks))
+        rest = (self.config.buffer_size - RECORD_BYTES * sum(self.widths[1:])
+                - regions * (arch.rows + self.config.banks))
         most = min(arch.accumulator_depth, rest // (2 * sum(self.strides)))
         if most < 1:
             raise ValueError(f"buffer_size must have room for two images and the parameters, not "
-                             f"{self.engine.buffer_size}")
+                             f"{self.config.buffer_size}")
         return -(-self.count // -(-self.count // most))
 
     def _room(self, stride):
         """A buffer region for a batch; the last row may be read in whole pieces of R."""
-        size = self.batch * stride + self.engine.unit.arch.rows
+        size = self.batch * stride + self.config.matrix.arch.rows
         return self.buffer.take(size), size
 
     def _sums(self, layer):
-        return -(-layer.weights.shape[1] // self.engine.unit.arch.cols)
+        return -(-layer.weights.shape[1] // self.config.matrix.arch.cols)
 
     def put(self, content):
         """The memory address of these bytes."""
@@ -110,11 +110,11 @@ class _Lowering:
 
     def _layer(self, layer):
         """Memory region of the weights, as tiles; buffer region of the parameter records, which are loaded there."""
-        arch = self.engine.unit.arch
+        arch = self.config.matrix.arch
         depth, width = layer.weights.shape
         whole = np.pad(layer.weights, [(0, -depth % arch.rows), (0, -width % arch.cols)])
         tiles = whole.reshape(-1, arch.rows, self._sums(layer), arch.cols).transpose(2, 0, 1, 3)
-        weights = pack_tiles(self.engine, tiles.reshape(-1, arch.rows, arch.cols))
+        weights = pack_tiles(self.config, tiles.reshape(-1, arch.rows, arch.cols))
         table = records(layer.bias, layer.multiplier, layer.shift)
         target = self.buffer.take(len(table))
         self._load(self.put(table), target, 1, len(table))
@@ -136,7 +136,7 @@ class _Lowering:
 
     def _product(self, number, layer, count, turn):
         """One layer of a batch: a sum of tiles for each C outputs, requantised as it comes."""
-        arch, (depth, width) = self.engine.unit.arch, layer.weights.shape
+        arch, (depth, width) = self.config.matrix.arch, layer.weights.shape
         memory, size, tiles = self.weights[number]
         (source, source_size), (target, _) = (self.activations[which][turn] for which in (number, number + 1))
         sums, stride = self._sums(layer), self.strides[number + 1]
@@ -154,12 +154,12 @@ class _Lowering:
                 parameters=self.parameters[number] + column * RECORD_BYTES, parameters_size=channels * RECORD_BYTES))
 
 
-def job(engine, network, pixels):
+def job(config, network, pixels):
     """A network's program for images.
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     network : Int8Network
     pixels : uint8 array [M, 784]
 
@@ -172,7 +172,7 @@ def job(engine, network, pixels):
     ValueError
         If the unified buffer has no room for a batch of one and the one after it.
     """
-    low = _Lowering(engine, network, network.inputs(pixels))
+    low = _Lowering(config, network, network.inputs(pixels))
     memory = np.zeros(-(-low.memory.size // _LINE) * _LINE, np.uint8)
     for address, content in {0: isa.encode(low.operations), **low.contents}.items():
         memory[address:address + len(content)] = np.frombuffer(content, np.uint8)

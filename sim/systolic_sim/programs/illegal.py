@@ -42,12 +42,12 @@ class IllegalCase:
     ring_again: int | None = None
 
 
-def illegal_program(engine, kind, seed):
+def illegal_program(config, kind, seed):
     """A random program with an error of that kind; the same arguments give the same one.
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     kind : str
         One of ``KINDS``.
     seed : int
@@ -65,8 +65,8 @@ def illegal_program(engine, kind, seed):
         raise UserError(f"kind must be one of {', '.join(KINDS)}, not {kind}")
     error, spoil = KINDS[kind]
     for attempt in range(100):
-        legal = random_program(engine, 1000 * seed + attempt, length=12)
-        spoiler = _Spoiler(engine, np.random.default_rng([seed, attempt]), legal)
+        legal = random_program(config, 1000 * seed + attempt, length=12)
+        spoiler = _Spoiler(config, np.random.default_rng([seed, attempt]), legal)
         if spoil(spoiler):
             return spoiler.case(error)
     raise UserError(f"no program found in which {kind} can be put")
@@ -75,8 +75,8 @@ def illegal_program(engine, kind, seed):
 class _Spoiler:
     """A legal program, and how it is changed."""
 
-    def __init__(self, engine, rng, case):
-        self.engine, self.rng = engine, rng
+    def __init__(self, config, rng, case):
+        self.config, self.rng = config, rng
         self.memory, self.address = case.memory, case.address
         self.window, self.spare = case.window[0], case.spare
         self.code = [int.from_bytes(isa.encode([each]), "little") for each in case.program]
@@ -106,7 +106,7 @@ class _Spoiler:
         instruction = isa.by_opcode(next(each.opcode for each in isa.INSTRUCTIONS if each.name == name))
         fields = {"memory": self.spare, "base": self.window, "from_base": self.window, "other_base": self.window,
                   "start": self.window, "parameters": self.window, "row_bytes": 4}
-        sizes = {"memory_size": self.engine.tile_bytes(), "size": 300, "from_size": 300, "other_size": 300,
+        sizes = {"memory_size": self.config.tile_bytes(), "size": 300, "from_size": 300, "other_size": 300,
                  "parameters_size": 16}
         values = {each: value for each, value in (fields | sizes).items()
                   if each in {field.name for field in instruction.fields}}
@@ -146,18 +146,18 @@ def _field(spoiler, instruction, field, value):
 
 
 def _too_large(spoiler, field):
-    arch = spoiler.engine.unit.arch
+    arch = spoiler.config.matrix.arch
     return int(spoiler.rng.integers(isa.most(field, arch.rows, arch.cols) + 1, field.range[1] + 1))
 
 
 def _misaligned(spoiler):
-    return spoiler.spare + int(spoiler.rng.integers(1, spoiler.engine.bus_bytes))
+    return spoiler.spare + int(spoiler.rng.integers(1, spoiler.config.bus_bytes))
 
 
 def _outside_buffer(spoiler, instruction, region):
     """The region ends one byte beyond the buffer, or anywhere up to beyond the end of all addresses."""
     size = region.size if isinstance(region.size, int) else int(spoiler.rng.integers(1, 300))
-    first = spoiler.engine.buffer_size - size + 1
+    first = spoiler.config.buffer_size - size + 1
     base = int(spoiler.rng.choice([first, int(spoiler.rng.integers(first, 1 << 32)), (1 << 32) - 1]))
     changed = {region.base: base} | ({} if isinstance(region.size, int) else {region.size: size})
     return spoiler.insert(spoiler.template(instruction.name, **changed))
@@ -168,14 +168,14 @@ def _extent(counts, strides, size):
     return sum(max(0, (count - 1) * stride) for count, stride in zip(counts, strides, strict=True)) + size
 
 
-def _needs(engine, op, field):
+def _needs(config, op, field):
     """Smallest value of a size with which the instruction runs."""
     if field == "parameters_size":
         return (op.channels if op.per_channel else 1) * isa.RECORD_BYTES
     if op.name == "read_weights":
-        return op.tile_count * engine.tile_bytes(diagonal=bool(op.diagonal))
+        return op.tile_count * config.tile_bytes(diagonal=bool(op.diagonal))
     if op.name == "matrix_multiply":
-        return _matrix_needs(engine, op)
+        return _matrix_needs(config, op)
     if field == "memory_size":
         return _extent([op.row_count], [op.memory_stride], op.row_bytes)
     if op.name in ("read_host_memory", "write_host_memory"):
@@ -192,7 +192,7 @@ def _needs(engine, op, field):
                                              [*strides, op.kx_stride, op.ky_stride], op.channels)
 
 
-def _matrix_needs(engine, op):
+def _matrix_needs(config, op):
     """0 if every row is padding."""
     loops = ("x", "y", "c", "kx", "ky", "n")
     grid = dict(zip(loops, np.meshgrid(*(np.arange(getattr(op, f"{loop}_count")) for loop in loops), indexing="ij"),
@@ -202,16 +202,16 @@ def _matrix_needs(engine, op):
     for axis, size in (("x", op.width), ("y", op.height)):
         pixel = getattr(op, f"first_{axis}") + grid[axis] * getattr(op, f"{axis}_step") + grid[f"k{axis}"]
         real &= (size == 0) | (pixel >= 0) & (pixel < size)
-    offset = (address - op.base) % (1 << engine.address_width)
-    return int(offset[real].max()) + engine.unit.arch.rows if np.any(real) else 0
+    offset = (address - op.base) % (1 << config.address_width)
+    return int(offset[real].max()) + config.matrix.arch.rows if np.any(real) else 0
 
 
 def _region_too_small(spoiler, name, field):
-    picked = spoiler.pick(name, lambda op: _needs(spoiler.engine, op, field) > 1)
+    picked = spoiler.pick(name, lambda op: _needs(spoiler.config, op, field) > 1)
     if picked is None:
         return False
     number, op = picked
-    least = _needs(spoiler.engine, op, field)
+    least = _needs(spoiler.config, op, field)
     return spoiler.replace(number, **{field: spoiler.rng.choice([least - 1, spoiler.rng.integers(1, least)])})
 
 
@@ -220,7 +220,7 @@ def _accumulator(spoiler):
     if picked is None:
         return False
     number, op = picked
-    first = spoiler.engine.unit.arch.accumulator_depth - op.x_count * op.y_count + 1
+    first = spoiler.config.matrix.arch.accumulator_depth - op.x_count * op.y_count + 1
     return spoiler.replace(number, accumulator=spoiler.rng.choice([first, spoiler.rng.integers(first, 65536)]))
 
 
@@ -234,7 +234,7 @@ def _bus(spoiler, name, response):
     if response is None:
         return spoiler.replace(number, memory=1 << 24)
     if name == "read_weights":
-        byte = int(rng.integers(_needs(spoiler.engine, op, "memory_size")))
+        byte = int(rng.integers(_needs(spoiler.config, op, "memory_size")))
     else:
         byte = int(rng.integers(op.row_count)) * op.memory_stride + int(rng.integers(op.row_bytes))
     spoiler.faults = [Fault(first=page + byte, last=page + byte + 1, response=response),

@@ -1,10 +1,10 @@
-"""Random legal programs of a TPU: every instruction, every flag, and many conflicts between engines.
+"""Random legal programs of a TPU: every instruction, every flag, and many conflicts between units.
 
 All data lives in a small window of the unified buffer, filled at first and read and written by everything after it. So
 regions of instructions that are under way together overlap in all ways, and a scoreboard that misses a conflict
 is found out by a wrong byte.
 
-What a program must not do, lest it wait for itself: tiles and sums that are in their FIFOs while other engines are
+What a program must not do, lest it wait for itself: tiles and sums that are in their FIFOs while other units are
 waited for have to fit there. Where more are on their way, the instruction that takes them follows at once, and writes
 nothing that the one before it still reads.
 """
@@ -53,12 +53,12 @@ class Case:
         emulator.run_at(self.address, len(self.program))
 
 
-def random_program(engine, seed, *, length=20):
+def random_program(config, seed, *, length=20):
     """A legal program; the same arguments give the same one.
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     seed : int
     length : int
         Products and instructions of other kinds; with what belongs to them two to three times as many instructions.
@@ -67,12 +67,12 @@ def random_program(engine, seed, *, length=20):
     -------
     Case
     """
-    return _Generator(engine, np.random.default_rng(seed)).case(length)
+    return _Generator(config, np.random.default_rng(seed)).case(length)
 
 
 class _Generator:
-    def __init__(self, engine, rng):
-        self.engine, self.arch, self.rng = engine, engine.unit.arch, rng
+    def __init__(self, config, rng):
+        self.config, self.arch, self.rng = config, config.matrix.arch, rng
         self.program = []
         self.tiles, self.results, self.rounding = 0, 0, 0
         self.active = self.table = False
@@ -80,22 +80,22 @@ class _Generator:
         self.written = np.zeros(self.arch.accumulator_depth, bool)
         self.tile_room = self.arch.weight_fifo_depth
         # Credits for the last rows are counted late.
-        self.result_room = engine.unit.result_fifo_depth - 4
+        self.result_room = config.matrix.result_fifo_depth - 4
         self._lay_out()
 
     def _lay_out(self):
         """Where things are, in the buffer and in memory."""
-        engine, arch, rng = self.engine, self.arch, self.rng
+        config, arch, rng = self.config, self.arch, self.rng
         self.record_count = arch.cols + 3
         area = self.record_count * isa.RECORD_BYTES
-        most = engine.buffer_size - 2 * area
+        most = config.buffer_size - 2 * area
         self.size = int(min(most, max(400, 8 * arch.rows) + rng.integers(1200)))
         self.low = int(rng.integers(most - self.size + 1))
         self.record_areas = [self.low + self.size, self.low + self.size + area]
         stride = -(-area // _ALIGNMENT) * _ALIGNMENT
         self.record_pools = [[stride * (kind * _VERSIONS + version) for version in range(_VERSIONS)] for kind in (0, 1)]
         self.data = 2 * _VERSIONS * stride
-        self.data_size = -(-max(8192, 6 * engine.tile_bytes()) // _ALIGNMENT) * _ALIGNMENT
+        self.data_size = -(-max(8192, 6 * config.tile_bytes()) // _ALIGNMENT) * _ALIGNMENT
 
     def case(self, length):
         self._prologue()
@@ -156,7 +156,7 @@ class _Generator:
         done = 0
         while done < self.size:
             count = min(self.size - done, int(self.rng.integers(self.size // 3, self.size + 1)))
-            words = -(-count // self.engine.bus_bytes) * self.engine.bus_bytes
+            words = -(-count // self.config.bus_bytes) * self.config.bus_bytes
             self._emit("read_host_memory", memory=self._memory(words), memory_size=words, base=self.low + done,
                        size=count, row_bytes=count)
             done += count
@@ -179,7 +179,7 @@ class _Generator:
 
     def _memory(self, size):
         """Aligned address of so many bytes of data, preferably some that were in use just before."""
-        word, most = self.engine.bus_bytes, self.data_size - size
+        word, most = self.config.bus_bytes, self.data_size - size
         if self.recent and self._chance(0.7):
             first, count = self.recent[int(self.rng.integers(len(self.recent)))]
             offset = min(max(first + int(self.rng.integers(1 - size, count)), 0), most)
@@ -198,7 +198,7 @@ class _Generator:
         base, end = start + low, start + high
         if self._chance(0.3):
             base -= int(self.rng.integers(min(base, 200) + 1))
-            end += int(self.rng.integers(min(self.engine.buffer_size - end, 200) + 1))
+            end += int(self.rng.integers(min(self.config.buffer_size - end, 200) + 1))
         return start, base, end - base
 
     def _output(self, x, y, channels, *, avoid=()):
@@ -211,7 +211,7 @@ class _Generator:
                 continue
             base = self.low + int(self.rng.integers(self.size - extent + 1))
             size = extent if attempt > 20 or self._chance(0.7) else extent + int(self.rng.integers(100))
-            size = min(size, self.engine.buffer_size - base)
+            size = min(size, self.config.buffer_size - base)
             if not any(base < first + count and first < base + size for first, count in avoid):
                 return {"base": base, "size": size, "x_stride": x_stride, "y_stride": y_stride}
         return None
@@ -233,7 +233,7 @@ class _Generator:
         self._load_records(self.record_areas[kind], int(self.rng.choice(self.record_pools[kind])))
 
     def _transfer(self, name):
-        word = self.engine.bus_bytes
+        word = self.config.bus_bytes
         for attempt in range(100):
             rows, row_bytes = self._up_to(8), self._up_to(min(200, self.size))
             memory_stride = int(self.rng.integers(0, 2 * row_bytes // word + 2)) * word
@@ -284,7 +284,7 @@ class _Generator:
 
     def _weights(self, count):
         diagonal = self._chance(0.25)
-        size = count * self.engine.tile_bytes(diagonal=diagonal)
+        size = count * self.config.tile_bytes(diagonal=diagonal)
         self._emit("read_weights", diagonal=diagonal, memory=self._memory(size), tile_count=count,
                    memory_size=size + self.rng.integers(9))
         self.tiles += count
@@ -322,7 +322,7 @@ class _Generator:
             easy = fits and not late
             free = easy or overflow and walk is not None and walk["size"] <= self.size // 3
             if (walk is not None and free and rows <= self.arch.accumulator_depth
-                    and missing * self.engine.tile_bytes() <= self.data_size):
+                    and missing * self.config.tile_bytes() <= self.data_size):
                 break
         if missing > 0:
             self._weights(missing)

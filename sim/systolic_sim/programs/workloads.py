@@ -44,9 +44,9 @@ class Workload:
         """Multiply-accumulates for the whole batch."""
         return sum(layer.macs(self.batch) for layer in self.layers)
 
-    def program(self, engine):
+    def program(self, config):
         """The network for a machine: a list of Operation."""
-        return _Program(engine, self).operations
+        return _Program(config, self).operations
 
 
 @dataclasses.dataclass(frozen=True)
@@ -92,7 +92,7 @@ class Conv:
     def emit(self, program):
         """Add it to a program, in as many pieces as the accumulators ask for."""
         height = self.size + (self.kernel - 1) // 2
-        images = min(program.batch, program.engine.unit.arch.accumulator_depth // (self.size * height))
+        images = min(program.batch, program.config.matrix.arch.accumulator_depth // (self.size * height))
         left = program.batch
         while left:
             now = min(images, left)
@@ -137,11 +137,11 @@ class Pool:
 class _Program:
     """Puts layers one behind the other; each reads what the one before it wrote."""
 
-    def __init__(self, engine, workload):
-        self.engine, self.batch = engine, workload.batch
-        self.arch = engine.unit.arch
+    def __init__(self, config, workload):
+        self.config, self.batch = config, workload.batch
+        self.arch = config.matrix.arch
         self.operations, self._memory, self._half = [], 0, 0
-        self._records = engine.buffer_size - 4096 * RECORD_BYTES
+        self._records = config.buffer_size - 4096 * RECORD_BYTES
         self._size = self._records // 2
         for layer in workload.layers:
             layer.emit(self)
@@ -159,7 +159,7 @@ class _Program:
         kernel, channels, across = window
         pieces, sums = -(-depth // rows), -(-outputs // cols)
         tiles = kernel * pieces * sums
-        size = tiles * self.engine.tile_bytes()
+        size = tiles * self.config.tile_bytes()
         self.operations.append(operation("read_weights", memory=self._memory, memory_size=size, tile_count=tiles))
         self._memory += size
         source, target = self._regions()

@@ -95,7 +95,7 @@ class TpuRtl:
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     design : systolic.verilog.Design or None
         What it generates, if it is at hand.
     options
@@ -107,16 +107,16 @@ class TpuRtl:
         If it cannot be compiled.
     """
 
-    def __init__(self, engine, *, design=None, trace=False, **options):
+    def __init__(self, config, *, design=None, trace=False, **options):
         if design is None:
             # Only here, since Amaranth takes a while to import.
             from systolic import verilog
-            design = verilog.generate(engine)
-        self.engine, self.name, self._traces = engine, design.name, trace
+            design = verilog.generate(config)
+        self.config, self.name, self._traces = config, design.name, trace
         self._library = _load(shared_library(design.verilog + models_for(design.verilog), design.name,
                                              harness="tpu_harness.cpp", trace=trace, **options))
-        if self._library.tpu_bus_bytes() != engine.bus_bytes:
-            raise ValueError(f"the design's bus has {self._library.tpu_bus_bytes()} bytes, not {engine.bus_bytes}")
+        if self._library.tpu_bus_bytes() != config.bus_bytes:
+            raise ValueError(f"the design's bus has {self._library.tpu_bus_bytes()} bytes, not {config.bus_bytes}")
         self._model = self._library.tpu_new()
         self.reset()
         self.connect(np.zeros(0, np.uint8))
@@ -161,7 +161,7 @@ class TpuRtl:
                                  f"not {stall} for {channel}")
         if latency < 1:
             raise ValueError(f"latency must be at least 1, not {latency}")
-        share = 1.0 if bytes_per_cycle is None else bytes_per_cycle / self.engine.bus_bytes
+        share = 1.0 if bytes_per_cycle is None else bytes_per_cycle / self.config.bus_bytes
         table = [_Fault(each.first, each.last, each.response, each.reads | each.writes << 1) for each in faults]
         self._faults, self._memory = (_Fault * len(table))(*table), memory
         self._library.tpu_memory(self._model, _Settings(

@@ -4,7 +4,7 @@ import pytest
 from amaranth.sim import Simulator
 
 from systolic.gateware.unified_buffer import UnifiedBuffer
-from systolic.tpu_config import ENGINES
+from systolic.tpu_config import TPU_PRESETS
 
 
 def _clients(dut):
@@ -14,8 +14,8 @@ def _clients(dut):
 @pytest.mark.parametrize("name", ["tpu_4x4", "tpu_12x20"])
 def test_any_bytes_from_any_address(name):
     """Three readers and two writers at random: data, latency, priority, and what a read sees of the write before it."""
-    engine, chance = ENGINES[name], random.Random(1)
-    dut = UnifiedBuffer(engine)
+    config, chance = TPU_PRESETS[name], random.Random(1)
+    dut = UnifiedBuffer(config)
     reads, writes = _clients(dut)
     contents, expected, seen = {}, [], 0
 
@@ -28,8 +28,8 @@ def test_any_bytes_from_any_address(name):
             for client, valid, address in zip(reads, asked, addresses, strict=True):
                 ctx.set(client.request.valid, valid)
                 ctx.set(client.request.payload, address)
-            payloads = [{"address": chance.randrange(200), "count": chance.randrange(engine.banks + 1),
-                         "data": chance.getrandbits(8 * engine.banks)} for _ in writes]
+            payloads = [{"address": chance.randrange(200), "count": chance.randrange(config.banks + 1),
+                         "data": chance.getrandbits(8 * config.banks)} for _ in writes]
             for client, valid, payload in zip(writes, offered, payloads, strict=True):
                 ctx.set(client.valid, valid)
                 ctx.set(client.payload, payload)
@@ -38,19 +38,19 @@ def test_any_bytes_from_any_address(name):
                 due = expected[cycle - 3] if cycle >= 3 else None
                 assert ctx.get(client.valid) == (due is not None and due[0] == number)
                 if due is not None and due[0] == number:
-                    data = ctx.get(client.data).to_bytes(engine.banks, "little")
+                    data = ctx.get(client.data).to_bytes(config.banks, "little")
                     for value, known in zip(data, due[1], strict=True):
                         assert known is None or value == known
                         seen += known is not None
             taken = next((number for number, valid in enumerate(asked) if valid), None)
             expected.append(None if taken is None else (
-                taken, [contents.get(addresses[taken] + offset) for offset in range(engine.banks)]))
+                taken, [contents.get(addresses[taken] + offset) for offset in range(config.banks)]))
             for number, client in enumerate(writes):
                 assert ctx.get(client.ready) == (not any(offered[:number]))
             winner = next((number for number, valid in enumerate(offered) if valid), None)
             if winner is not None:
                 payload = payloads[winner]
-                data = payload["data"].to_bytes(engine.banks, "little")
+                data = payload["data"].to_bytes(config.banks, "little")
                 contents.update({payload["address"] + offset: data[offset] for offset in range(payload["count"])})
             await ctx.tick()
 

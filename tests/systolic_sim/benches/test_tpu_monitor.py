@@ -5,10 +5,10 @@ import re
 
 import pytest
 
-from systolic.tpu_config import engine
+from systolic.tpu_config import tpu_preset
 from systolic_sim.benches.tpu_monitor import Monitor, ProtocolError
 
-ENGINE = dataclasses.replace(engine("tpu_4x4"), bus_bytes=8, burst_beats=16, reads_in_flight=2)
+TPU = dataclasses.replace(tpu_preset("tpu_4x4"), bus_bytes=8, burst_beats=16, reads_in_flight=2)
 QUIET = dict.fromkeys(("ar", "r", "aw", "w", "b"), (False, False, ()))
 BURST = (0x1000, 3, 3, 1)   # 4 beats of 8 bytes
 SIXTEEN = (0x0F80, 15, 3, 1)
@@ -28,7 +28,7 @@ def beat(last, data=0):
 
 def run(*cycles):
     """A monitor that has seen these cycles, each a dict of what is not quiet."""
-    monitor = Monitor(ENGINE)
+    monitor = Monitor(TPU)
     for cycle in cycles:
         monitor.cycle(QUIET | cycle)
     return monitor

@@ -4,37 +4,37 @@ import pytest
 
 from systolic import verilog
 from systolic.gateware.sequencer.scoreboard import Scoreboard
-from systolic.tpu_config import engine
+from systolic.tpu_config import tpu_preset
 from systolic_sim.claims.check import CheckError, compare, compare_illegal
 from systolic_sim.programs.illegal import KINDS
 from systolic_sim.rtl.tpu import TpuRtl
 
-ENGINE = engine("tpu_4x4")
+TPU = tpu_preset("tpu_4x4")
 
 
 @pytest.fixture(scope="module")
 def rtl():
-    return TpuRtl(ENGINE)
+    return TpuRtl(TPU)
 
 
 @pytest.mark.parametrize("seed", range(12))
 def test_bytes_counters_and_cycles(rtl, seed):
     """Against memories of several latencies and bandwidths."""
     options = {"latency": (1, 4, 30)[seed % 3], "bytes_per_cycle": (None, None, None, 1.5)[seed % 4]}
-    assert compare(ENGINE, seed, rtl=rtl, **options).cycles > 400
+    assert compare(TPU, seed, rtl=rtl, **options).cycles > 400
 
 
 @pytest.mark.parametrize("seed", range(100, 112))
 def test_bytes_with_stalls(rtl, seed):
     stalls = (0.1, 0.5, {"r": 0.8}, {"w": 0.6, "b": 0.9})[seed % 4]
-    compare(ENGINE, seed, rtl=rtl, stalls=stalls)
+    compare(TPU, seed, rtl=rtl, stalls=stalls)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_illegal_programs(rtl, kind):
     """The documented error at the documented instruction, and all is well after a restart; with and without stalls."""
     for seed, stalls in ((3, 0.0), (4, 0.4)):
-        assert compare_illegal(ENGINE, kind, seed, rtl=rtl, stalls=stalls).error == KINDS[kind][0]
+        assert compare_illegal(TPU, kind, seed, rtl=rtl, stalls=stalls).error == KINDS[kind][0]
 
 
 def test_a_scoreboard_that_misses_conflicts_is_found_out(monkeypatch):
@@ -44,7 +44,7 @@ def test_a_scoreboard_that_misses_conflicts_is_found_out(monkeypatch):
         return m
     build = Scoreboard.build
     monkeypatch.setattr(Scoreboard, "build", blind)
-    rtl = TpuRtl(ENGINE, design=verilog.generate(ENGINE))
+    rtl = TpuRtl(TPU, design=verilog.generate(TPU))
     with pytest.raises(CheckError, match="bytes of memory differ"):
         for seed in range(5):
-            compare(ENGINE, seed, rtl=rtl, latency=30, timing=False)
+            compare(TPU, seed, rtl=rtl, latency=30, timing=False)

@@ -16,8 +16,8 @@ def offered(ctx, stream, *names):
     return tuple(getattr(payload, name) for name in names) if names else payload
 
 
-def engine_outputs(ctx, dut):
-    """Attributes that the model of every engine has, from its gateware."""
+def unit_outputs(ctx, dut):
+    """Attributes that the model of every unit has, from its gateware."""
     error = ctx.get(dut.error)
     return {"command_ready": ctx.get(dut.command.ready), "done": ctx.get(dut.done), "busy": ctx.get(dut.busy),
             "moving": ctx.get(dut.moving), "error": (error.code, error.index) if error.valid else None}
@@ -49,5 +49,5 @@ def simulate(dut, testbench):
 @pytest.fixture
 def bench():
     """Functions between gateware and models."""
-    return types.SimpleNamespace(offered=offered, engine_outputs=engine_outputs, command=command, beat=beat,
+    return types.SimpleNamespace(offered=offered, unit_outputs=unit_outputs, command=command, beat=beat,
                                  simulate=simulate)

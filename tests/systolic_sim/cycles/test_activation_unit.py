@@ -8,10 +8,10 @@ from amaranth.sim import Simulator
 
 from systolic import isa
 from systolic.gateware.activation.unit import ActivationUnit as Gateware
-from systolic.tpu_config import engine
+from systolic.tpu_config import tpu_preset
 from systolic_sim.cycles.activation_unit import ActivationUnit
 
-LANES = {lanes: dataclasses.replace(engine("tpu_4x4"), lanes=lanes) for lanes in (1, 2, 3, 4)}
+LANES = {lanes: dataclasses.replace(tpu_preset("tpu_4x4"), lanes=lanes) for lanes in (1, 2, 3, 4)}
 COLS, BUFFER = 4, 8192
 # Cycles to look at what comes after an error.
 AFTER = 60

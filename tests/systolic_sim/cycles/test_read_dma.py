@@ -7,7 +7,7 @@ import pytest
 
 from systolic.config import Arch, Config
 from systolic.gateware.dma.read_dma import ReadDma
-from systolic.tpu_config import Engine
+from systolic.tpu_config import TpuConfig
 from systolic_sim.cycles.read_dma import ReadDma as Model
 
 CLIENTS = ("fetch", "weights", "load")
@@ -26,9 +26,10 @@ def outputs(ctx, bench, dut):
 @pytest.mark.parametrize("seed", range(3))
 @pytest.mark.parametrize("reads_in_flight", [1, 2, 8])
 def test_equals_the_gateware(bench, reads_in_flight, seed):
-    engine = Engine(unit=Config(arch=Arch(rows=4, cols=4)), lanes=1, buffer_size=4096, reads_in_flight=reads_in_flight)
+    config = TpuConfig(matrix=Config(arch=Arch(rows=4, cols=4)), lanes=1, buffer_size=4096,
+                       reads_in_flight=reads_in_flight)
     rng = random.Random(seed)
-    dut, model = ReadDma(engine), Model(engine)
+    dut, model = ReadDma(config), Model(config)
     seen = collections.Counter()
 
     async def testbench(ctx):

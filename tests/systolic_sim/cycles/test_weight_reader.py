@@ -8,19 +8,19 @@ import pytest
 from systolic import isa
 from systolic.config import Arch, Config
 from systolic.gateware.dma.weight_reader import WeightReader
-from systolic.tpu_config import Engine
+from systolic.tpu_config import TpuConfig
 from systolic_sim.cycles.weight_reader import WeightReader as Model
 
 #: rows, cols, bus_bytes: rows of weights smaller than a bus word, as large, and larger.
 SHAPES = [(1, 1, 4), (3, 3, 8), (8, 8, 8), (5, 20, 8), (4, 2, 16)]
 
 
-def tiles(rng, engine, faults):
+def tiles(rng, config, faults):
     """Fields of some tiles, which with ``faults`` leave the region now and then."""
     count, diagonal, outside = rng.randint(1, 9), rng.random() < 0.4, faults and rng.random() < 0.4
-    size = count * engine.tile_bytes(diagonal=diagonal)
+    size = count * config.tile_bytes(diagonal=diagonal)
     memory = rng.choice([2**32 - 4096, 2**32 - size // 2]) if outside else rng.randrange(9999)
-    return isa.operation("read_weights", memory=memory // engine.bus_bytes * engine.bus_bytes, diagonal=diagonal,
+    return isa.operation("read_weights", memory=memory // config.bus_bytes * config.bus_bytes, diagonal=diagonal,
                          tile_count=count, memory_size=size - rng.choice([0, outside])).values
 
 
@@ -28,9 +28,9 @@ def tiles(rng, engine, faults):
 @pytest.mark.parametrize("rows, cols, bus_bytes", SHAPES)
 def test_equals_the_gateware(bench, rows, cols, bus_bytes, seed, faults):
     rng = random.Random(seed)
-    engine = Engine(unit=Config(arch=Arch(rows=rows, cols=cols)), lanes=1, buffer_size=4096, bus_bytes=bus_bytes,
-                    burst_beats=rng.choice([1, 4, 16]), reads_in_flight=rng.choice([1, 3, 8]))
-    dut, model = WeightReader(engine), Model(engine)
+    config = TpuConfig(matrix=Config(arch=Arch(rows=rows, cols=cols)), lanes=1, buffer_size=4096, bus_bytes=bus_bytes,
+                       burst_beats=rng.choice([1, 4, 16]), reads_in_flight=rng.choice([1, 3, 8]))
+    dut, model = WeightReader(config), Model(config)
     seen = collections.Counter()
 
     async def testbench(ctx):
@@ -38,13 +38,13 @@ def test_equals_the_gateware(bench, rows, cols, bus_bytes, seed, faults):
         rates = [rng.choice([0.3, 0.7, 1]) for _ in range(4)]
         faulty = faults * rng.choice([0, 0.01])
         for cycle in range(1200):
-            out = bench.engine_outputs(ctx, dut) | {
+            out = bench.unit_outputs(ctx, dut) | {
                 "request": bench.offered(ctx, dut.request, "address", "beats"),
                 "weights_valid": ctx.get(dut.weights.valid)}
             assert out == {name: getattr(model, name) for name in out}, cycle
             seen.update(name for name, value in out.items() if value)
             if offer is None and rng.random() < rates[0]:
-                offer, index = (index, tiles(rng, engine, faults)), index + 1
+                offer, index = (index, tiles(rng, config, faults)), index + 1
             request_ready, weights_ready, stop = rng.random() < rates[1], rng.random() < rates[2], cycle > 1150
             beat = None
             if beats and beats[0][0] <= cycle and rng.random() < rates[3]:

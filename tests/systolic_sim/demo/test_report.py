@@ -9,7 +9,7 @@ import pytest
 import rich.console
 
 from systolic.config import Arch, Config
-from systolic.tpu_config import engine
+from systolic.tpu_config import tpu_preset
 from systolic_sim.demo import command, report
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.rtl.matrix_unit import MatrixUnitRtl
@@ -26,7 +26,7 @@ def small(monkeypatch):
     monkeypatch.setattr(report, "WIDTHS", (784, 6, 10))
     monkeypatch.setattr(report, "CONFIGS", (CONFIG,))
     monkeypatch.setattr(report, "TRACED", CONFIG)
-    monkeypatch.setattr(report, "TPU", engine("tpu_4x4"))
+    monkeypatch.setattr(report, "TPU", tpu_preset("tpu_4x4"))
 
 
 def run(out, images=10):
@@ -73,7 +73,7 @@ def test_a_broken_tpu_is_noticed(small, tmp_path, monkeypatch):
     job, run_at = report.tpu.job, TpuRtl.run
     monkeypatch.setattr(report, "CONFIGS", ())
     with monkeypatch.context() as patch:
-        patch.setattr(report.tpu, "job", lambda engine, network, pixels: job(engine, network, pixels[::-1]))
+        patch.setattr(report.tpu, "job", lambda config, network, pixels: job(config, network, pixels[::-1]))
         code, text = run(tmp_path)
         assert code == 1 and "logits differ from the golden model" in text
     monkeypatch.setattr(TpuRtl, "run", lambda self, address, length, **options: run_at(self, address, length - 1))

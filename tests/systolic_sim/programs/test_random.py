@@ -7,19 +7,20 @@ import pytest
 
 from systolic import isa
 from systolic.config import Arch, Config, UserError
-from systolic.tpu_config import Engine, engine
+from systolic.tpu_config import TpuConfig, tpu_preset
 from systolic_sim.emulator import Emulator, EmulatorError
 from systolic_sim.programs.illegal import KINDS, illegal_program
 from systolic_sim.programs.random import random_program
 
 # Small queues, no power of two, a wide bus, more rows than columns and fewer.
-ODD = Engine(unit=Config(arch=Arch(rows=5, cols=3, accumulator_depth=48, result_fifo_depth=48, weight_fifo_depth=1)),
-             lanes=2, buffer_size=16 * 256, bus_bytes=16, burst_beats=4, reads_in_flight=2, name="odd")
-ALL = [engine("tpu_4x4"), engine("tpu_8x8"), engine("tpu_12x20"), engine("tpu_16x16"), ODD]
-each_engine = pytest.mark.parametrize("tpu", ALL, ids=lambda tpu: tpu.name)
+ODD = TpuConfig(matrix=Config(arch=Arch(rows=5, cols=3, accumulator_depth=48, result_fifo_depth=48,
+                                   weight_fifo_depth=1)),
+                lanes=2, buffer_size=16 * 256, bus_bytes=16, burst_beats=4, reads_in_flight=2, name="odd")
+ALL = [tpu_preset("tpu_4x4"), tpu_preset("tpu_8x8"), tpu_preset("tpu_12x20"), tpu_preset("tpu_16x16"), ODD]
+each_tpu = pytest.mark.parametrize("tpu", ALL, ids=lambda tpu: tpu.name)
 
 
-@each_engine
+@each_tpu
 def test_legal_and_defined(tpu):
     """No error, and no byte that depends on what was in the buffer before."""
     for seed in range(40):
@@ -41,7 +42,7 @@ def test_the_same_seed_gives_the_same_program():
     assert first.program != other.program
 
 
-@each_engine
+@each_tpu
 def test_everything_occurs(tpu):
     """All instructions, flags, roundings; padding, negative and overlapping strides, queues that overflow."""
     seen = collections.Counter()
@@ -72,11 +73,11 @@ def _note(tpu, op, seen):
     if op.name == "set_configuration":
         seen[op.rounding] += 1
     if op.name == "read_weights":
-        seen["many tiles"] += op.tile_count > tpu.unit.arch.weight_fifo_depth
+        seen["many tiles"] += op.tile_count > tpu.matrix.arch.weight_fifo_depth
     if op.name == "matrix_multiply":
         seen["padded"] += op.width > 0 or op.height > 0
         seen["first row padded"] += not op.base <= op.start < op.base + op.size
-        seen["many results"] += op.finish * op.x_count * op.y_count * op.n_count > tpu.unit.result_fifo_depth
+        seen["many results"] += op.finish * op.x_count * op.y_count * op.n_count > tpu.matrix.result_fifo_depth
 
 
 def regions(op):
@@ -87,27 +88,27 @@ def regions(op):
 
 
 def conflicts(program, distance):
-    """(engine, engine, hazard) of instructions at most so far apart that cannot change places."""
+    """(unit, unit, hazard) of instructions at most so far apart that cannot change places."""
     for later, op in enumerate(program):
         for earlier in program[max(0, later - distance):later]:
             for space, writes, first, end in regions(op):
                 for its_space, its_writes, its_first, its_end in regions(earlier):
                     if space == its_space and (writes or its_writes) and first < its_end and its_first < end:
                         hazard = "WAW" if writes and its_writes else "WAR" if writes else "RAW"
-                        yield earlier.instruction.engine, op.instruction.engine, hazard
+                        yield earlier.instruction.unit, op.instruction.unit, hazard
 
 
 def possible():
     """All conflicts that there can be, by the table."""
-    touches = {(each.engine, region.space, region.writes) for each in isa.INSTRUCTIONS for region in each.regions}
-    for engine_, space, writes in touches:
+    touches = {(each.unit, region.space, region.writes) for each in isa.INSTRUCTIONS for region in each.regions}
+    for unit_, space, writes in touches:
         for other, its_space, its_writes in touches:
             if space == its_space and (writes or its_writes):
                 hazard = "WAW" if writes and its_writes else "RAW" if writes else "WAR"
-                yield engine_, other, hazard
+                yield unit_, other, hazard
 
 
-@each_engine
+@each_tpu
 def test_every_conflict_between_every_pair_of_engines(tpu):
     """Within three instructions of each other, so that both can be under way."""
     found = collections.Counter()
@@ -124,7 +125,7 @@ def test_kinds_cover_every_error():
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_illegal_programs_end_as_documented(kind):
-    """In the error of their kind, on every engine; but for that one thing, they are legal."""
+    """In the error of their kind, on every unit; but for that one thing, they are legal."""
     for tpu in ALL:
         case = illegal_program(tpu, kind, 1)
         emulator = Emulator(tpu, case.memory, faults=[(fault.first, fault.last) for fault in case.faults])

@@ -6,7 +6,7 @@ import pytest
 
 from systolic import isa
 from systolic.config import Arch, Config
-from systolic.tpu_config import Engine, engine
+from systolic.tpu_config import TpuConfig, tpu_preset
 from systolic_sim.cycles.tpu import predict
 from systolic_sim.emulator import check_instruction
 from systolic_sim.programs.workloads import WORKLOADS, Conv, Dense, Pool, Vector
@@ -34,12 +34,12 @@ def test_as_published(workload):
 @ALL
 def test_legal(workload):
     """On TPU v1; and every layer's MACs are in it: rows times tiles cover them."""
-    tpu = engine("tpu_v1_engine")
+    tpu = tpu_preset("tpu_v1")
     program = workload.program(tpu)
     code = isa.encode(program)
     for start in range(0, len(code), isa.BYTES):
         assert check_instruction(tpu, int.from_bytes(code[start:start + isa.BYTES], "little")) is None
-    cells = tpu.unit.arch.rows * tpu.unit.arch.cols
+    cells = tpu.matrix.arch.rows * tpu.matrix.arch.cols
     products = [each.values for each in program if each.name == "matrix_multiply"]
     rows = sum(v["x_count"] * v["y_count"] * v["c_count"] * v["ky_count"] * v["n_count"] for v in products)
     assert workload.macs <= rows * cells
@@ -51,8 +51,8 @@ def test_legal(workload):
 def test_small_ones_run(name):
     """A layer of each kind, on a small machine: to the end, and no faster than the weights come."""
     workload = next(each for each in WORKLOADS if each.name == name)
-    tpu = Engine(name="small", lanes=16, buffer_size=1 << 20, bus_bytes=16,
-                 unit=Config(arch=Arch(rows=16, cols=16, accumulator_depth=512, result_fifo_depth=512)))
+    tpu = TpuConfig(name="small", lanes=16, buffer_size=1 << 20, bus_bytes=16,
+                    unit=Config(arch=Arch(rows=16, cols=16, accumulator_depth=512, result_fifo_depth=512)))
     layers = {Dense: Dense(64, 48), Conv: Conv(6, 3, 16, 32), Vector: Vector(64), Pool: Pool(6, 16)}
     kinds = dict.fromkeys(map(type, workload.layers))
     small = dataclasses.replace(workload, layers=tuple(layers[kind] for kind in kinds), batch=4)

@@ -13,12 +13,12 @@ from amaranth.lib.wiring import Out
 from systolic import verilog
 from systolic.gateware.host.control import ControlRegisters
 from systolic.gateware.shared import Library
-from systolic.tpu_config import engine
+from systolic.tpu_config import tpu_preset
 from systolic_sim.rtl import tpu as tpu_rtl
 from systolic_sim.rtl.matrix_unit import RtlError
 
-ENGINE = engine("tpu_8x8")
-WIDTH = 8 * ENGINE.bus_bytes
+TPU = tpu_preset("tpu_8x8")
+WIDTH = 8 * TPU.bus_bytes
 OUTPUTS = {"araddr": 32, "arlen": 8, "arsize": 3, "arburst": 2, "arvalid": 1, "rready": 1, "awaddr": 32, "awlen": 8,
            "awsize": 3, "awburst": 2, "awvalid": 1, "wdata": WIDTH, "wstrb": WIDTH // 8, "wlast": 1, "wvalid": 1,
            "bready": 1}
@@ -34,7 +34,7 @@ class Copier(Elaboratable):
 
     def __init__(self, fault):
         self.fault = fault
-        self.control = ControlRegisters(ENGINE)
+        self.control = ControlRegisters(TPU)
         self.bus = types.SimpleNamespace(**{name: Signal(width, name=f"m_axi_{name}")
                                             for name, width in (OUTPUTS | INPUTS).items()})
         self.ports = {f"m_axi_{name}": (getattr(self.bus, name), PortDirection.Output if name in OUTPUTS else
@@ -99,7 +99,7 @@ def model(fault=None):
     copier, library = Copier(fault), Library("copier_")
     top = rtlil.convert(copier, "copier", library, ports=copier.ports, emit_src=False)
     text = verilog._rtlil_to_verilog("\n".join([*library.modules.values(), top]), "auto")
-    return tpu_rtl.TpuRtl(ENGINE, design=verilog.Design("copier", text, {}))
+    return tpu_rtl.TpuRtl(TPU, design=verilog.Design("copier", text, {}))
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def memory_of(copier):
 
 def inverted(before, address, words):
     after = before.copy()
-    size = words * ENGINE.bus_bytes
+    size = words * TPU.bus_bytes
     after[address + 4096:address + 4096 + size] = ~before[address:address + size]
     return after
 
@@ -140,7 +140,7 @@ def test_latency_is_exact(memory_of, latency, words):
 def test_bandwidth(memory_of, cycles_per_word):
     """Two words at most have been saved up before the first; no fraction of one is lost."""
     tpu, memory = memory_of
-    word = tpu.engine.bus_bytes
+    word = tpu.config.bus_bytes
     tpu.connect(memory, latency=1)
     fast = tpu.run(0, 200).counters["cycles"]
     tpu.connect(memory, latency=1, bytes_per_cycle=word / cycles_per_word)

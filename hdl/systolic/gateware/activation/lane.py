@@ -49,18 +49,18 @@ class Control(data.StructLayout):
     a byte of the table. The others are of the instruction and constant while anything is under way.
     """
 
-    def __init__(self, engine):
-        entry = range(self.entries(engine))
+    def __init__(self, config):
+        entry = range(self.entries(config))
         super().__init__({
-            "group": range(engine.groups), "source": Source, "entry": entry, "scale_entry": entry,
+            "group": range(config.groups), "source": Source, "entry": entry, "scale_entry": entry,
             "addend": Addend, "first": 1, "record": Record(), "record_entry": entry, "table_write": 1,
             "table_address": 8, "maximum": 1, "fp32": 1, "lookup": 1, "zero_point": signed(8), "low": signed(8),
             "high": signed(8)})
 
     @staticmethod
-    def entries(engine):
+    def entries(config):
         """Records that a lane holds: one a group, or the three of an addition."""
-        return max(3, engine.groups)
+        return max(3, config.groups)
 
 
 class _Lane(Shared):
@@ -74,10 +74,10 @@ class _Lane(Shared):
                                 └──────────────────────────────┘
     """
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, config):
+        self.config = config
         self.module_name = "activation_lane"
-        super().__init__({"control": In(Control(engine)), "sums": In(32 * engine.groups), "pixel": In(signed(8)),
+        super().__init__({"control": In(Control(config)), "sums": In(32 * config.groups), "pixel": In(signed(8)),
                           "record_write": In(1), "o": Out(signed(8))})
 
     def build(self, platform):
@@ -118,7 +118,7 @@ class _Lane(Shared):
 
     def _memory(self, m, name, value, entry):
         """What an entry of the records holds, one cycle later."""
-        depth = Control.entries(self.engine)
+        depth = Control.entries(self.config)
         m.submodules[name] = store = memory.Memory(shape=value.shape(), depth=depth, init=[])
         read, write = store.read_port(), store.write_port()
         m.d.comb += [
@@ -165,27 +165,27 @@ class Lanes(Shared):
 
     FLAT = 16
 
-    def __init__(self, engine, lanes):
-        self.engine = engine
+    def __init__(self, config, lanes):
+        self.config = config
         self.lanes = lanes
         self.module_name = f"activation_lanes_{lanes}"
-        super().__init__({"control": In(Control(engine)), "sums": In(32 * engine.groups * lanes),
+        super().__init__({"control": In(Control(config)), "sums": In(32 * config.groups * lanes),
                           "pixels": In(8 * lanes), "record_write": In(lanes), "o": Out(8 * lanes)})
 
     def build(self, platform):
         m, half = Module(), self.lanes // 2
         if self.lanes <= self.FLAT:
             for lane in range(self.lanes):
-                part = place(m, f"lane_{lane}", _Lane(self.engine))
+                part = place(m, f"lane_{lane}", _Lane(self.config))
                 self._connect(m, part, part.pixel, lane, lane + 1)
         else:
             for name, start, stop in (("low", 0, half), ("high", half, self.lanes)):
-                part = place(m, name, Lanes(self.engine, stop - start))
+                part = place(m, name, Lanes(self.config, stop - start))
                 self._connect(m, part, part.pixels, start, stop)
         return m
 
     def _connect(self, m, part, pixels, start, stop):
-        width = 32 * self.engine.groups
+        width = 32 * self.config.groups
         m.d.comb += [
             part.control.eq(self.control), part.sums.eq(self.sums[width * start:width * stop]),
             pixels.eq(self.pixels[8 * start:8 * stop]), part.record_write.eq(self.record_write[start:stop]),

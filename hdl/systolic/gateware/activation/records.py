@@ -46,18 +46,18 @@ class RecordReader(Shared):
     resets = True
     module_name = "activation_records"
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, config):
+        self.config = config
         super().__init__({
             "command": In(Command()), "activate": In(1), "add": In(1), "load_table": In(1), "load": In(1), "go": In(1),
-            "request": Out(1), "address": Out(engine.address_width), "last": Out(1), "missing": Out(1), "busy": Out(1),
-            "data": In(8 * isa.RECORD_BYTES), "record": Out(Record()), "entry": Out(range(Control.entries(engine))),
-            "table_write": Out(1), "table_address": Out(8), "write": Out(engine.lanes)})
+            "request": Out(1), "address": Out(config.address_width), "last": Out(1), "missing": Out(1), "busy": Out(1),
+            "data": In(8 * isa.RECORD_BYTES), "record": Out(Record()), "entry": Out(range(Control.entries(config))),
+            "table_write": Out(1), "table_address": Out(8), "write": Out(config.lanes)})
 
     def build(self, platform):
         m = Module()
         per_channel = Signal()
-        under_way = Signal(self.engine.READ_LATENCY + 2)
+        under_way = Signal(self.config.READ_LATENCY + 2)
         m.d.comb += [
             per_channel.eq(self.activate & fields(self.command.words, "activate").per_channel),
             self.request.eq(self.go & ~self.missing), self.busy.eq(under_way.any()),
@@ -71,7 +71,7 @@ class RecordReader(Shared):
     def _walk(self, m, per_channel):
         op, table = fields(self.command.words, "activate"), fields(self.command.words, "load_table")
         number, left = Signal(9), Signal(9)
-        size = op.parameters_size[:self.engine.address_width] >> 4
+        size = op.parameters_size[:self.config.address_width] >> 4
         m.d.comb += [self.last.eq(left == 1), self.missing.eq(self.activate & (number >= size))]
         with m.If(self.load):
             m.d.sync += [
@@ -92,7 +92,7 @@ class RecordReader(Shared):
 
     def _hand_over(self, m, per_channel, arrived):
         """One lane after the other and then the next entry, or all lanes at once."""
-        turn = Signal(self.engine.lanes)
+        turn = Signal(self.config.lanes)
         m.d.comb += [
             self.table_write.eq(arrived & self.load_table),
             self.write.eq(Mux(arrived & ~self.load_table, turn | (~per_channel).replicate(len(turn)), 0)),

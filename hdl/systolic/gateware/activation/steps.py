@@ -14,8 +14,8 @@ __all__ = ["Place", "Steps"]
 class Place(data.StructLayout):
     """Where an output goes. ``bad``: an access for it would leave its region, so there is an error instead."""
 
-    def __init__(self, engine):
-        super().__init__({"address": engine.address_width, "count": range(engine.lanes + 1), "last": 1, "bad": 1})
+    def __init__(self, config):
+        super().__init__({"address": config.address_width, "count": range(config.lanes + 1), "last": 1, "bad": 1})
 
 
 class Steps(Shared):
@@ -54,13 +54,13 @@ class Steps(Shared):
     resets = True
     module_name = "activation_steps"
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, config):
+        self.config = config
         super().__init__({
             "command": In(Command()), "activate": In(1), "pool": In(1), "add": In(1), "load": In(1), "run": In(1),
-            "sums": In(1), "ready": Out(1), "ends": Out(1), "group": Out(range(engine.groups)), "first": Out(1),
-            "phase": Out(3, init=1), "request": Out(1), "address": Out(engine.address_width),
-            "token": Out(1), "place": Out(Place(engine)), "busy": Out(1), "failed": Out(1)})
+            "sums": In(1), "ready": Out(1), "ends": Out(1), "group": Out(range(config.groups)), "first": Out(1),
+            "phase": Out(3, init=1), "request": Out(1), "address": Out(config.address_width),
+            "token": Out(1), "place": Out(Place(config)), "busy": Out(1), "failed": Out(1)})
 
     def build(self, platform):
         m = Module()
@@ -70,7 +70,7 @@ class Steps(Shared):
         return m
 
     def _loops(self, m):
-        op, loops = fields(self.command.words, "pool"), place(m, "loops", Loops(self.engine))
+        op, loops = fields(self.command.words, "pool"), place(m, "loops", Loops(self.config))
         m.d.comb += [
             loops.load.eq(self.load), loops.x_count.eq(op.x_count), loops.y_count.eq(op.y_count),
             loops.kx_count.eq(op.kx_count), loops.ky_count.eq(op.ky_count), loops.channels.eq(op.channels),
@@ -82,9 +82,9 @@ class Steps(Shared):
     def _walks(self, m, loops):
         """Of the outputs, and of the first and the second input."""
         pool, add = fields(self.command.words, "pool"), fields(self.command.words, "add")
-        walks = [place(m, name, RegionWalk(self.engine)) for name in ("outputs", "inputs", "others")]
+        walks = [place(m, name, RegionWalk(self.config)) for name in ("outputs", "inputs", "others")]
         outputs, inputs, others = walks
-        group = Const(self.engine.lanes, RegionWalk.STRIDE)
+        group = Const(self.config.lanes, RegionWalk.STRIDE)
         m.d.comb += [
             outputs.base.eq(pool.base), outputs.size.eq(pool.size),
             outputs.strides.eq(Cat(pool.y_stride, pool.x_stride, group)),

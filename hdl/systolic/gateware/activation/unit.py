@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ... import isa
 from ..matrix.skew import delay
-from ..ports import BufferRead, Command, Write, engine_ports, fields
+from ..ports import BufferRead, Command, Write, fields, unit_ports
 from ..shared import Shared, place
 from .lane import SUM_TO_WRITE, Addend, Control, Lanes, Source
 from .records import RecordReader
@@ -17,7 +17,7 @@ __all__ = ["ActivationUnit"]
 
 _REGION = next(code for code, (name, _) in isa.ERRORS.items() if name == "region")
 _FP32 = isa.ROUNDINGS.index("fp32")
-_KINDS = tuple(each.name for each in isa.INSTRUCTIONS if each.engine == "activation")
+_KINDS = tuple(each.name for each in isa.INSTRUCTIONS if each.unit == "activation")
 
 
 class _Configuration(data.StructLayout):
@@ -54,7 +54,7 @@ class ActivationUnit(Shared):
     write : Out(stream of Write)
         Taken at once.
     command, done, busy, moving, error
-        See :func:`.ports.engine_ports`. A command is taken when all steps of the one before are made. An error comes
+        See :func:`.ports.unit_ports`. A command is taken when all steps of the one before are made. An error comes
         in place of the write that cannot be: all before it are made, none after it.
     """
 
@@ -65,18 +65,18 @@ class ActivationUnit(Shared):
     TOTAL, READ, SUMS = 0, Requantise.LATENCY, Requantise.LATENCY + 7
     STAGES = Requantise.LATENCY + 5 + SUM_TO_WRITE
 
-    def __init__(self, engine):
+    def __init__(self, config):
         # The phases of an addition meet again after the latency.
         assert Requantise.LATENCY % 3 == 0
-        self.engine = engine
-        super().__init__(engine_ports() | {
-            "results": In(stream.Signature(data.ArrayLayout(32, engine.unit.arch.cols))),
-            "read": Out(BufferRead(engine)), "write": Out(stream.Signature(Write(engine)))})
+        self.config = config
+        super().__init__(unit_ports() | {
+            "results": In(stream.Signature(data.ArrayLayout(32, config.matrix.arch.cols))),
+            "read": Out(BufferRead(config)), "write": Out(stream.Signature(Write(config)))})
 
     def build(self, platform):
         m = Module()
         command, ahead, active = Signal(Command()), Signal(_Configuration()), Signal(_Configuration())
-        steps, records = place(m, "steps", Steps(self.engine)), place(m, "records", RecordReader(self.engine))
+        steps, records = place(m, "steps", Steps(self.config)), place(m, "records", RecordReader(self.config))
         chain = self._chain(m, steps, active)
         self._take(m, command, ahead)
         self._control(m, steps, records, chain, ahead, active)
@@ -124,7 +124,7 @@ class ActivationUnit(Shared):
     def _queue(self, m, steps, leave):
         """The places of outputs under way; the oldest in the cycle after ``leave``."""
         depth = 1 << (self.STAGES - 1).bit_length()
-        m.submodules.places = store = memory.Memory(shape=Place(self.engine), depth=depth, init=[])
+        m.submodules.places = store = memory.Memory(shape=Place(self.config), depth=depth, init=[])
         write, read = store.write_port(), store.read_port()
         m.d.comb += [write.en.eq(steps.token), write.data.eq(steps.place), read.en.eq(1)]
         m.d.sync += [write.addr.eq(write.addr + steps.token), read.addr.eq(read.addr + leave)]
@@ -182,8 +182,8 @@ class ActivationUnit(Shared):
         m.d.comb += self.busy.eq(~states.ongoing("IDLE") | under_way | self.write.valid)
 
     def _lanes(self, m, steps, records, active):
-        lanes = place(m, "lanes", Lanes(self.engine, self.engine.lanes))
-        control = Signal(Control(self.engine))
+        lanes = place(m, "lanes", Lanes(self.config, self.config.lanes))
+        control = Signal(Control(self.config))
         # Seven cycles after its step an operand enters the lanes: its phase is the one before the present one.
         phase = Mux(steps.phase[0], 2, Mux(steps.phase[1], 0, 1))
         total, second = steps.phase[0], steps.phase[2]
@@ -199,14 +199,14 @@ class ActivationUnit(Shared):
             control.record.eq(records.record), control.record_entry.eq(records.entry),
             control.table_write.eq(records.table_write), control.table_address.eq(records.table_address),
             lanes.control.eq(control), lanes.record_write.eq(records.write), lanes.sums.eq(self._sums()),
-            lanes.pixels.eq(self.read.data[:8 * self.engine.lanes]), self.write.payload.data.eq(lanes.o),
+            lanes.pixels.eq(self.read.data[:8 * self.config.lanes]), self.write.payload.data.eq(lanes.o),
         ]
         m.d.comb += [control[name].eq(active[name])
                      for name in ("maximum", "fp32", "lookup", "zero_point", "low", "high")]
 
     def _sums(self):
         """The row of sums, ordered by lanes and then by groups."""
-        cols, sums = self.engine.unit.arch.cols, self.results.payload.as_value()
-        channels = (lane + self.engine.lanes * group
-                    for lane in range(self.engine.lanes) for group in range(self.engine.groups))
+        cols, sums = self.config.matrix.arch.cols, self.results.payload.as_value()
+        channels = (lane + self.config.lanes * group
+                    for lane in range(self.config.lanes) for group in range(self.config.groups))
         return Cat(sums.word_select(channel, 32) if channel < cols else Const(0, 32) for channel in channels)

@@ -36,13 +36,13 @@ class Loops(Shared):
 
     resets = True
 
-    def __init__(self, engine):
-        self.lanes = engine.lanes
+    def __init__(self, config):
+        self.lanes = config.lanes
         self.module_name = "activation_loops"
         super().__init__({
             "load": In(1), "x_count": In(16), "y_count": In(16), "kx_count": In(8), "ky_count": In(8),
             "channels": In(16), "step": In(1), "advance": Out(len(LEVELS)), "count": Out(range(self.lanes + 1)),
-            "group": Out(range(engine.groups)), "first": Out(1), "whole": Out(1), "row_end": Out(1), "last": Out(1)})
+            "group": Out(range(config.groups)), "first": Out(1), "whole": Out(1), "row_end": Out(1), "last": Out(1)})
 
     def build(self, platform):
         m = Module()
@@ -110,14 +110,14 @@ class RegionWalk(Shared):
 
     STRIDE = 24
 
-    def __init__(self, engine):
-        width = engine.address_width
+    def __init__(self, config):
+        width = config.address_width
         self.width = width
         self.module_name = "activation_region_walk"
         super().__init__({
             "load": In(1), "start": In(width), "base": In(width), "size": In(width),
             "strides": In(self.STRIDE * len(LEVELS)), "advance": In(len(LEVELS)),
-            "count": In(range(engine.lanes + 1)), "address": Out(width), "outside": Out(1)})
+            "count": In(range(config.lanes + 1)), "address": Out(width), "outside": Out(1)})
 
     def build(self, platform):
         m = Module()

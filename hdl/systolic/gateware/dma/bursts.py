@@ -22,10 +22,10 @@ class Transfer(data.StructLayout):
     Fields as in ``read_host_memory`` of :mod:`systolic.isa`. ``mark`` comes back with every burst.
     """
 
-    def __init__(self, engine, *, count_width):
+    def __init__(self, config, *, count_width):
         super().__init__({
             "memory": 32, "memory_size": 32, "memory_stride": 32,
-            "base": engine.address_width, "size": engine.address_width, "stride": signed(24),
+            "base": config.address_width, "size": config.address_width, "stride": signed(24),
             "row_bytes": 24, "row_count": count_width, "mark": 1, "index": 16,
         })
 
@@ -36,9 +36,9 @@ class Burst(data.StructLayout):
     ``tail``: bytes of its last beat, less one; the others are full. ``final``: the instruction ends with it.
     """
 
-    def __init__(self, engine):
+    def __init__(self, config):
         super().__init__({
-            "memory": 32, "buffer": engine.address_width, "beats": 9, "tail": range(engine.bus_bytes),
+            "memory": 32, "buffer": config.address_width, "beats": 9, "tail": range(config.bus_bytes),
             "final": 1, "mark": 1, "index": 16,
         })
 
@@ -54,7 +54,7 @@ class BurstWalker(Shared):
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     module_name : str
     count_width : int
         Bits of the number of rows.
@@ -75,21 +75,21 @@ class BurstWalker(Shared):
 
     resets = True
 
-    def __init__(self, engine, module_name, *, count_width=16, buffer=True):
-        self.engine = engine
+    def __init__(self, config, module_name, *, count_width=16, buffer=True):
+        self.config = config
         self.module_name = module_name
         self.count_width = count_width
         self.buffer = buffer
-        self.shift = engine.bus_bytes.bit_length() - 1
+        self.shift = config.bus_bytes.bit_length() - 1
         super().__init__({
-            "i": In(stream.Signature(Transfer(engine, count_width=count_width))),
-            "o": Out(stream.Signature(Burst(engine))), "stop": In(1), "error": Out(Error()),
+            "i": In(stream.Signature(Transfer(config, count_width=count_width))),
+            "o": Out(stream.Signature(Burst(config))), "stop": In(1), "error": Out(Error()),
         })
 
     def build(self, platform):
         m = Module()
         row = Signal(data.StructLayout({
-            "memory": 33, "buffer": self.engine.address_width, "beats": 25 - self.shift, "tail": self.shift,
+            "memory": 33, "buffer": self.config.address_width, "beats": 25 - self.shift, "tail": self.shift,
             "final": 1, "mark": 1, "index": 16, "inside": 1,
         }))
         offered, taken = Signal(), Signal()
@@ -101,7 +101,7 @@ class BurstWalker(Shared):
 
     def _rows(self, m, row, offered, taken):
         """From transfers to rows; returns whether one is found not to be inside its regions."""
-        bus_bytes = self.engine.bus_bytes
+        bus_bytes = self.config.bus_bytes
         transfer = Signal(self.i.payload.shape())
         bad = Signal()
         inside = self._region(m, "memory", row.memory, transfer.memory, transfer.memory_size,
@@ -154,8 +154,8 @@ class BurstWalker(Shared):
 
     def _cut(self, m, row, offered, taken):
         """From rows to bursts; returns whether one ends where memory does, with more of its row to come."""
-        page = PAGE_BYTES // self.engine.bus_bytes
-        longest = min(self.engine.burst_beats, page)
+        page = PAGE_BYTES // self.config.bus_bytes
+        longest = min(self.config.burst_beats, page)
         rest = Signal(row.shape())
         limit, beats = Signal(range(longest + 1)), Signal(range(longest + 1))
         last, free, wrapped = Signal(), Signal(), Signal()
@@ -200,7 +200,7 @@ class BurstWalker(Shared):
         burst = self.o.payload
         m.d.sync += [
             self.o.valid.eq(1), burst.memory.eq(rest.memory), burst.buffer.eq(rest.buffer), burst.beats.eq(beats),
-            burst.tail.eq(Mux(last, rest.tail, self.engine.bus_bytes - 1)), burst.final.eq(last & rest.final),
+            burst.tail.eq(Mux(last, rest.tail, self.config.bus_bytes - 1)), burst.final.eq(last & rest.final),
             burst.mark.eq(rest.mark), burst.index.eq(rest.index),
         ]
 

@@ -5,7 +5,7 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..lib.queue import Queue
-from ..ports import Write, engine_ports
+from ..ports import Write, unit_ports
 from ..shared import Shared, place
 from .bursts import transfers
 from .read_dma import Beat, ReadRequest
@@ -28,7 +28,7 @@ class Loader(Shared):
     Members
     -------
     command, done, busy, moving, error
-        See :func:`~systolic.gateware.ports.engine_ports`. ``done``: the last byte was taken by the buffer.
+        See :func:`~systolic.gateware.ports.unit_ports`. ``done``: the last byte was taken by the buffer.
     request : Out(stream of ReadRequest)
     beat : In(Beat)
     write : Out(stream of Write)
@@ -41,18 +41,18 @@ class Loader(Shared):
     resets = True
     module_name = "loader"
 
-    def __init__(self, engine):
-        self.engine = engine
-        super().__init__(engine_ports() | {
-            "request": Out(stream.Signature(ReadRequest())), "beat": In(Beat(engine)),
-            "write": Out(stream.Signature(Write(engine))), "stop": In(1),
+    def __init__(self, config):
+        self.config = config
+        super().__init__(unit_ports() | {
+            "request": Out(stream.Signature(ReadRequest())), "beat": In(Beat(config)),
+            "write": Out(stream.Signature(Write(config))), "stop": In(1),
         })
 
     def build(self, platform):
         m = Module()
-        reader = place(m, "reader", BurstReader(self.engine, "load"))
-        queue = place(m, "queue", Queue("load_queue", width=8 * self.engine.bus_bytes + 1, depth=reader.depth))
-        walker = place(m, "walker", BeatWalker(self.engine))
+        reader = place(m, "reader", BurstReader(self.config, "load"))
+        queue = place(m, "queue", Queue("load_queue", width=8 * self.config.bus_bytes + 1, depth=reader.depth))
+        walker = place(m, "walker", BeatWalker(self.config))
         wiring.connect(m, reader.o, walker.i)
         wiring.connect(m, reader.request, wiring.flipped(self.request))
         transfers(m, self.command, reader.i, "read_host_memory")

@@ -24,8 +24,8 @@ class Beat(data.StructLayout):
     ``error``: the bus reported one. ``last``: the burst's last.
     """
 
-    def __init__(self, engine):
-        super().__init__({"valid": 1, "data": 8 * engine.bus_bytes, "error": 1, "last": 1})
+    def __init__(self, config):
+        super().__init__({"valid": 1, "data": 8 * config.bus_bytes, "error": 1, "last": 1})
 
 
 class ReadDma(Shared):
@@ -55,20 +55,20 @@ class ReadDma(Shared):
     resets = True
     module_name = "read_dma"
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, config):
+        self.config = config
         request = In(stream.Signature(ReadRequest()))
-        beat = Out(Beat(engine))
+        beat = Out(Beat(config))
         super().__init__({
             "fetch": request, "weights": request, "load": request,
             "fetch_beat": beat, "weights_beat": beat, "load_beat": beat,
-            "bus": Out(AXI4(engine.bus_bytes, writes=False)), "stop": In(1), "idle": Out(1, init=1),
+            "bus": Out(AXI4(config.bus_bytes, writes=False)), "stop": In(1), "idle": Out(1, init=1),
         })
 
     def build(self, platform):
         m = Module()
         beats = (self.fetch_beat, self.weights_beat, self.load_beat)
-        whose = place(m, "whose", Queue("read_queue", width=len(beats), depth=max(2, self.engine.reads_in_flight)))
+        whose = place(m, "whose", Queue("read_queue", width=len(beats), depth=max(2, self.config.reads_in_flight)))
         r = self.bus.r
         ended = r.valid & r.payload.last
         begun = self._address(m, whose.i, self._room(m, whose.i.valid, ended))
@@ -88,7 +88,7 @@ class ReadDma(Shared):
             chosen.eq(full & -full),
             begun.eq(full.any() & ~ar.valid & room & ~self.stop),
             whose.payload.eq(chosen),
-            ar.payload.size.eq(self.engine.bus_bytes.bit_length() - 1), ar.payload.burst.eq(INCR),
+            ar.payload.size.eq(self.config.bus_bytes.bit_length() - 1), ar.payload.burst.eq(INCR),
         ]
         with m.If(begun):
             m.d.sync += [ar.valid.eq(1), full.eq(full & ~chosen)]
@@ -105,7 +105,7 @@ class ReadDma(Shared):
 
     def _room(self, m, begun, ended):
         """Counts the bursts under way; returns whether there may be one more."""
-        most = self.engine.reads_in_flight
+        most = self.config.reads_in_flight
         count = Signal(range(most + 1))
         room = Signal(init=1)
         with m.If(begun & ~ended):

@@ -7,7 +7,7 @@ from amaranth.lib.wiring import In, Out
 from ..lib.axi import AXI4, INCR
 from ..lib.queue import Queue
 from ..matrix.skew import delay
-from ..ports import BufferRead, engine_ports
+from ..ports import BufferRead, unit_ports
 from ..shared import Shared, place
 from .bursts import Burst, BurstWalker, transfers
 from .transfers import BeatWalker, account
@@ -29,7 +29,7 @@ class Storer(Shared):
     Members
     -------
     command, done, busy, moving, error
-        See :func:`~systolic.gateware.ports.engine_ports`. ``done``: memory has answered the last burst.
+        See :func:`~systolic.gateware.ports.unit_ports`. ``done``: memory has answered the last burst.
     read : Out(BufferRead)
     bus : Out(AXI4)
         Write channels.
@@ -50,17 +50,17 @@ class Storer(Shared):
     #: Bursts whose data is still to be read, and bursts under way.
     WAITING, UNDER_WAY = 2, 15
 
-    def __init__(self, engine):
-        self.engine = engine
-        super().__init__(engine_ports() | {
-            "read": Out(BufferRead(engine)), "bus": Out(AXI4(engine.bus_bytes, reads=False)),
+    def __init__(self, config):
+        self.config = config
+        super().__init__(unit_ports() | {
+            "read": Out(BufferRead(config)), "bus": Out(AXI4(config.bus_bytes, reads=False)),
             "stop": In(1), "idle": Out(1, init=1),
         })
 
     def build(self, platform):
         m = Module()
-        width = Burst(self.engine).size
-        walker = place(m, "walker", BurstWalker(self.engine, "store_walker"))
+        width = Burst(self.config).size
+        walker = place(m, "walker", BurstWalker(self.config, "store_walker"))
         waiting = place(m, "waiting", Queue("store_burst_queue", width=width, depth=self.WAITING))
         under_way = place(m, "under_way", Queue("store_answer_queue", width=17, depth=self.UNDER_WAY))
         transfers(m, self.command, walker.i, "write_host_memory")
@@ -77,7 +77,7 @@ class Storer(Shared):
             m.d.sync += [aw.valid.eq(1), aw.payload.addr.eq(burst.memory), aw.payload.len.eq(burst.beats - 1)]
         with m.Elif(aw.ready):
             m.d.sync += aw.valid.eq(0)
-        m.d.comb += [aw.payload.size.eq(self.engine.bus_bytes.bit_length() - 1), aw.payload.burst.eq(INCR)]
+        m.d.comb += [aw.payload.size.eq(self.config.bus_bytes.bit_length() - 1), aw.payload.burst.eq(INCR)]
         self._count(m, begun, b.valid)
 
         moved = self._move(m, waiting.o)
@@ -99,20 +99,20 @@ class Storer(Shared):
 
     def _move(self, m, bursts):
         """From the buffer to W; returns whether a word was asked for or sent."""
-        engine, read, w = self.engine, self.read, self.bus.w
-        walker = place(m, "beats", BeatWalker(engine))
+        config, read, w = self.config, self.read, self.bus.w
+        walker = place(m, "beats", BeatWalker(config))
         wiring.connect(m, bursts, walker.i)
         queue = place(m, "queue", Queue("store_queue", width=w.payload.shape().size, depth=self.QUEUE))
         room, free = Signal(init=1), Signal(range(self.QUEUE + 1), init=self.QUEUE)
         asked, sent = Signal(), Signal()
-        step = delay(m, Cat(walker.o.payload.count, walker.o.payload.last), engine.READ_LATENCY, "step")
+        step = delay(m, Cat(walker.o.payload.count, walker.o.payload.last), config.READ_LATENCY, "step")
         count, last = step[:-1], step[-1]
         entering = Signal(w.payload.shape())
         m.d.comb += [
             read.request.valid.eq(walker.o.valid & room), read.request.payload.eq(walker.o.payload.address),
             asked.eq(read.request.valid & read.request.ready), walker.o.ready.eq(asked),
-            entering.data.eq(read.data[:8 * engine.bus_bytes]), entering.last.eq(last),
-            entering.strb.eq(Cat(index < count for index in range(engine.bus_bytes))),
+            entering.data.eq(read.data[:8 * config.bus_bytes]), entering.last.eq(last),
+            entering.strb.eq(Cat(index < count for index in range(config.bus_bytes))),
             queue.i.valid.eq(read.valid), queue.i.payload.eq(entering),
             w.valid.eq(queue.o.valid), w.payload.eq(queue.o.payload), queue.o.ready.eq(w.ready),
             sent.eq(w.valid & w.ready),

@@ -23,7 +23,7 @@ class BurstReader(Shared):
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
     name : str
         Begins the names of its modules.
     options
@@ -52,24 +52,24 @@ class BurstReader(Shared):
     #: Cycles from a request to the first of its beats, and from room in the FIFO to a request, that cost nothing.
     LATENCY = 48
 
-    def __init__(self, engine, name, **options):
-        self.engine = engine
+    def __init__(self, config, name, **options):
+        self.config = config
         self.module_name = f"{name}_bursts"
         self.name = name
         self.options = options
-        self.depth = receive_depth(engine)
+        self.depth = receive_depth(config)
         super().__init__({
-            "i": In(stream.Signature(Transfer(engine, count_width=options.get("count_width", 16)))),
-            "request": Out(stream.Signature(ReadRequest())), "o": Out(stream.Signature(Burst(engine))),
+            "i": In(stream.Signature(Transfer(config, count_width=options.get("count_width", 16)))),
+            "request": Out(stream.Signature(ReadRequest())), "o": Out(stream.Signature(Burst(config))),
             "left": In(1), "stop": In(1), "error": Out(Error()),
         })
 
     def build(self, platform):
         m = Module()
-        longest = self.engine.burst_beats
-        walker = place(m, "walker", BurstWalker(self.engine, f"{self.name}_walker", **self.options))
-        queue = place(m, "queue", Queue(f"{self.name}_burst_queue", width=Burst(self.engine).size,
-                                        depth=self.engine.reads_in_flight + 2))
+        longest = self.config.burst_beats
+        walker = place(m, "walker", BurstWalker(self.config, f"{self.name}_walker", **self.options))
+        queue = place(m, "queue", Queue(f"{self.name}_burst_queue", width=Burst(self.config).size,
+                                        depth=self.config.reads_in_flight + 2))
         wiring.connect(m, wiring.flipped(self.i), walker.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         asked = Signal()
@@ -88,10 +88,10 @@ class BurstReader(Shared):
         return m
 
 
-def receive_depth(engine):
+def receive_depth(config):
     """Beats of a receive FIFO that lets a memory of :attr:`BurstReader.LATENCY` deliver one a cycle."""
-    most = engine.reads_in_flight * engine.burst_beats
-    return engine.burst_beats + min(most, max(engine.burst_beats, BurstReader.LATENCY))
+    most = config.reads_in_flight * config.burst_beats
+    return config.burst_beats + min(most, max(config.burst_beats, BurstReader.LATENCY))
 
 
 class Step(data.StructLayout):
@@ -100,9 +100,9 @@ class Step(data.StructLayout):
     ``last``: of the burst. ``final``: of the instruction.
     """
 
-    def __init__(self, engine):
+    def __init__(self, config):
         super().__init__({
-            "address": engine.address_width, "count": range(engine.bus_bytes + 1), "last": 1, "final": 1, "index": 16,
+            "address": config.address_width, "count": range(config.bus_bytes + 1), "last": 1, "final": 1, "index": 16,
         })
 
 
@@ -118,13 +118,13 @@ class BeatWalker(Shared):
     resets = True
     module_name = "beat_walker"
 
-    def __init__(self, engine):
-        self.engine = engine
-        super().__init__({"i": In(stream.Signature(Burst(engine))), "o": Out(stream.Signature(Step(engine)))})
+    def __init__(self, config):
+        self.config = config
+        super().__init__({"i": In(stream.Signature(Burst(config))), "o": Out(stream.Signature(Step(config)))})
 
     def build(self, platform):
         m = Module()
-        bus_bytes = self.engine.bus_bytes
+        bus_bytes = self.config.bus_bytes
         burst, step = self.i.payload, self.o.payload
         left = Signal.like(burst.beats)
         tail, final = Signal.like(burst.tail), Signal()
@@ -142,8 +142,8 @@ class BeatWalker(Shared):
         return m
 
 
-def account(m, engine, *, finished, moved, errors):
-    """Drives ``done``, ``busy``, ``moving`` and ``error`` of an engine.
+def account(m, unit, *, finished, moved, errors):
+    """Drives ``done``, ``busy``, ``moving`` and ``error`` of a unit.
 
     Parameters
     ----------
@@ -158,14 +158,14 @@ def account(m, engine, *, finished, moved, errors):
         High from the cycle after the first error on; no further one is reported, and nothing is done.
     """
     dead, begun, ended = Signal(), Signal(), Signal()
-    under_way = Signal(range(engine.engine.reads_in_flight + 16))
-    m.d.comb += [begun.eq(engine.command.valid & engine.command.ready), ended.eq(finished & ~dead),
-                 engine.busy.eq(under_way.any())]
+    under_way = Signal(range(unit.config.reads_in_flight + 16))
+    m.d.comb += [begun.eq(unit.command.valid & unit.command.ready), ended.eq(finished & ~dead),
+                 unit.busy.eq(under_way.any())]
     m.d.sync += [
-        engine.done.eq(ended), engine.moving.eq(begun | moved), engine.error.valid.eq(0),
+        unit.done.eq(ended), unit.moving.eq(begun | moved), unit.error.valid.eq(0),
         under_way.eq(under_way + begun - ended),
     ]
     for condition, code, index in errors:
         with m.If(condition & ~dead):
-            m.d.sync += [dead.eq(1), engine.error.valid.eq(1), engine.error.code.eq(code), engine.error.index.eq(index)]
+            m.d.sync += [dead.eq(1), unit.error.valid.eq(1), unit.error.code.eq(code), unit.error.index.eq(index)]
     return dead

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..lib.queue import Queue
-from ..ports import engine_ports, fields
+from ..ports import fields, unit_ports
 from ..shared import Shared, place
 from .read_dma import Beat, ReadRequest
 from .transfers import BurstReader, account
@@ -29,7 +29,7 @@ class WeightReader(Shared):
     Members
     -------
     command, done, busy, moving, error
-        See :func:`~systolic.gateware.ports.engine_ports`. ``done``: the last beat has come; its rows go on
+        See :func:`~systolic.gateware.ports.unit_ports`. ``done``: the last beat has come; its rows go on
         by themselves.
     request : Out(stream of ReadRequest)
     beat : In(Beat)
@@ -45,17 +45,17 @@ class WeightReader(Shared):
     resets = True
     module_name = "weight_reader"
 
-    def __init__(self, engine):
-        self.engine = engine
-        super().__init__(engine_ports() | {
-            "request": Out(stream.Signature(ReadRequest())), "beat": In(Beat(engine)),
-            "weights": Out(stream.Signature(data.ArrayLayout(8, engine.unit.arch.cols))), "stop": In(1),
+    def __init__(self, config):
+        self.config = config
+        super().__init__(unit_ports() | {
+            "request": Out(stream.Signature(ReadRequest())), "beat": In(Beat(config)),
+            "weights": Out(stream.Signature(data.ArrayLayout(8, config.matrix.arch.cols))), "stop": In(1),
         })
 
     def build(self, platform):
         m = Module()
-        reader = place(m, "reader", BurstReader(self.engine, "weight", count_width=32, buffer=False))
-        queue = place(m, "queue", Queue("weight_beat_queue", width=8 * self.engine.bus_bytes + 1, depth=reader.depth))
+        reader = place(m, "reader", BurstReader(self.config, "weight", count_width=32, buffer=False))
+        queue = place(m, "queue", Queue("weight_beat_queue", width=8 * self.config.bus_bytes + 1, depth=reader.depth))
         wiring.connect(m, reader.request, wiring.flipped(self.request))
         self._tiles(m, reader.i)
 
@@ -77,7 +77,7 @@ class WeightReader(Shared):
     def _tiles(self, m, transfers):
         """Commands as transfers: a tile is a row of bytes."""
         op, transfer = fields(self.command.payload.words, "read_weights"), transfers.payload
-        tile_bytes = Mux(op.diagonal, self.engine.tile_bytes(diagonal=True), self.engine.tile_bytes())
+        tile_bytes = Mux(op.diagonal, self.config.tile_bytes(diagonal=True), self.config.tile_bytes())
         m.d.comb += [
             transfers.valid.eq(self.command.valid), self.command.ready.eq(transfers.ready),
             transfer.memory.eq(op.memory), transfer.memory_size.eq(op.memory_size),
@@ -88,14 +88,14 @@ class WeightReader(Shared):
 
     def _rows(self, m, beats, sent):
         """From beats to rows of weights."""
-        arch, engine = self.engine.unit.arch, self.engine
-        width = 8 * engine.bus_bytes
-        word, diagonal = Signal(width * engine.weight_beats_per_row), Signal()
+        arch, config = self.config.matrix.arch, self.config
+        width = 8 * config.bus_bytes
+        word, diagonal = Signal(width * config.weight_beats_per_row), Signal()
         full, spent = Signal(), Signal()
         # A bit for each row of a tile, in the order of the array's rows: the highest is sent first.
         row = Signal(arch.rows, init=1 << (arch.rows - 1))
-        missing = self._countdown(m, "missing", engine.weight_beats_per_row, beats.valid & beats.ready)
-        waiting = self._countdown(m, "waiting", engine.weight_rows_per_beat, sent & ~diagonal, sent & row[0])
+        missing = self._countdown(m, "missing", config.weight_beats_per_row, beats.valid & beats.ready)
+        waiting = self._countdown(m, "waiting", config.weight_rows_per_beat, sent & ~diagonal, sent & row[0])
         m.d.comb += [
             spent.eq(row[0] | (~diagonal & waiting)),
             beats.ready.eq(~full | (sent & spent)),

@@ -27,9 +27,9 @@ class AxiLite(wiring.Signature):
         })
 
 
-def control_ports(engine):
+def control_ports(config):
     """Members of :class:`ControlRegisters` that the machine behind it is connected to."""
-    count = {name: range(most + 1) for name, most in _increments(engine).items() if name != "cycles"}
+    count = {name: range(most + 1) for name, most in _increments(config).items() if name != "cycles"}
     return {
         "start": Out(1), "busy_error": Out(1),
         "program_address": Out(32), "program_length": Out(16), "watchdog": Out(32),
@@ -39,10 +39,10 @@ def control_ports(engine):
     }
 
 
-def _increments(engine):
+def _increments(config):
     """What each counter may go up by in a cycle."""
-    arch = engine.unit.arch
-    most = {"useful_macs": arch.rows * arch.cols, "bytes_read": engine.bus_bytes, "bytes_written": engine.bus_bytes}
+    arch = config.matrix.arch
+    most = {"useful_macs": arch.rows * arch.cols, "bytes_read": config.bus_bytes, "bytes_written": config.bus_bytes}
     return {name.lower(): most.get(name.lower(), 1) for name in registers.counters()}
 
 
@@ -51,7 +51,7 @@ class ControlRegisters(Shared):
 
     Parameters
     ----------
-    engine : Engine
+    config : TpuConfig
 
     Members
     -------
@@ -79,12 +79,12 @@ class ControlRegisters(Shared):
     module_name = "control_registers"
     resets = True
 
-    def __init__(self, engine):
-        arch = engine.unit.arch
+    def __init__(self, config):
+        arch = config.matrix.arch
         self.shape = {"rows": arch.rows, "cols": arch.cols}
-        self.increments = _increments(engine)
+        self.increments = _increments(config)
         super().__init__({"s_axi": In(AxiLite(registers.ADDRESS_WIDTH)), "interrupt": Out(1), "restart": Out(1)}
-                         | control_ports(engine))
+                         | control_ports(config))
 
     def build(self, platform):
         m = Module()

@@ -5,7 +5,7 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Out
 
 from ..lib.queue import Queue
-from ..ports import BufferRead, Command, engine_ports, fields
+from ..ports import BufferRead, Command, fields, unit_ports
 from ..shared import Shared, place
 from .matrix_unit import RowCommand
 
@@ -21,10 +21,10 @@ class _Step(data.StructLayout):
     ``k_less``, ``n_less``: useful rows and columns of the array, less one. ``final``: the instruction's last.
     """
 
-    def __init__(self, engine):
-        arch = engine.unit.arch
+    def __init__(self, config):
+        arch = config.matrix.arch
         super().__init__({
-            "address": engine.address_width, "padded": 1, "outside": 1, "beyond": 1, "final": 1,
+            "address": config.address_width, "padded": 1, "outside": 1, "beyond": 1, "final": 1,
             "entry": arch.address_width, "accumulate": 1, "switch": 1, "last": 1,
             "k_less": range(arch.rows), "n_less": range(arch.cols), "padding": 8, "index": 16,
         })
@@ -41,7 +41,7 @@ class RowReader(Shared):
     Members
     -------
     command, done, busy, moving, error
-        See :func:`~systolic.gateware.ports.engine_ports`. ``done``: every read has returned.
+        See :func:`~systolic.gateware.ports.unit_ports`. ``done``: every read has returned.
     read : Out(BufferRead)
     rows : Out(stream of RowCommand)
         To the matrix unit.
@@ -61,17 +61,17 @@ class RowReader(Shared):
     #: Rows between the buffer and the matrix unit: five are under way at one a cycle, the rest rides out stalls.
     QUEUE = 12
 
-    def __init__(self, engine):
-        self.engine = engine
-        arch = engine.unit.arch
-        super().__init__(engine_ports() | {
-            "read": Out(BufferRead(engine)), "rows": Out(stream.Signature(RowCommand(arch))),
+    def __init__(self, config):
+        self.config = config
+        arch = config.matrix.arch
+        super().__init__(unit_ports() | {
+            "read": Out(BufferRead(config)), "rows": Out(stream.Signature(RowCommand(arch))),
             "switched": Out(1), "finishing": Out(1), "macs": Out(range(arch.rows * arch.cols + 1)), "empty": Out(1),
         })
 
     def build(self, platform):
         m = Module()
-        step, valid, advance = Signal(_Step(self.engine)), Signal(), Signal()
+        step, valid, advance = Signal(_Step(self.config)), Signal(), Signal()
         room = Signal(init=1)
         bad = step.outside & ~step.padded | step.beyond
         go = valid & room & ~bad
@@ -81,7 +81,7 @@ class RowReader(Shared):
             advance.eq(go & (step.padded | self.read.request.ready)),
         ]
         walking = self._walk(m, step, valid, advance)
-        k, n = Signal(range(self.engine.unit.arch.rows + 1)), Signal(range(self.engine.unit.arch.cols + 1))
+        k, n = Signal(range(self.config.matrix.arch.rows + 1)), Signal(range(self.config.matrix.arch.cols + 1))
         returned = self._return(m, step, advance, room)
         m.d.sync += [
             self.switched.eq(advance & step.switch), self.finishing.eq(advance & step.last),
@@ -95,7 +95,7 @@ class RowReader(Shared):
 
     def _walk(self, m, step, valid, advance):
         """Steps through the loops, one row ahead of ``step``, which waits to be read."""
-        engine, arch = self.engine, self.engine.unit.arch
+        config, arch = self.config, self.config.matrix.arch
         walking, fresh, free = Signal(), Signal(init=1), Signal()
         command = Signal(Command())
         op, new = fields(command.words, "matrix_multiply"), fields(self.command.payload.words, "matrix_multiply")
@@ -104,9 +104,9 @@ class RowReader(Shared):
         left = {loop: Signal(16, name=f"left_{loop}") for loop in _LOOPS}
         done = {loop: Signal(name=f"done_{loop}") for loop in _LOOPS}
         once = {loop: Signal(name=f"once_{loop}") for loop in _LOOPS}
-        at = {loop: Signal(engine.address_width, name=f"at_{loop}") for loop in _LOOPS}
+        at = {loop: Signal(config.address_width, name=f"at_{loop}") for loop in _LOOPS}
         last_level = Signal()
-        highest = Signal(signed(engine.address_width + 1))
+        highest = Signal(signed(config.address_width + 1))
         m.d.comb += last_level.eq(Cat(done.values()).all())
         first_tile, first_of_sum, first_row = Signal(), Signal(), Signal()
         entry = Signal(17)
@@ -117,7 +117,7 @@ class RowReader(Shared):
             m.d.sync += [command.eq(self.command.payload), walking.eq(1), first_tile.eq(1), first_of_sum.eq(1),
                          first_row.eq(1), entry.eq(new.accumulator)]
             # The sequencer has seen to it that the region is inside the buffer.
-            m.d.sync += highest.eq((new.base + new.size)[:engine.address_width] - arch.rows)
+            m.d.sync += highest.eq((new.base + new.size)[:config.address_width] - arch.rows)
             for loop in _LOOPS:
                 single = new[f"{loop}_count"] == 1
                 m.d.sync += [left[loop].eq(new[f"{loop}_count"] - 1), at[loop].eq(new.start),
@@ -141,7 +141,7 @@ class RowReader(Shared):
                                      first_of_sum.eq(loop == "n")]
                 inner_done &= done[loop]
 
-        outside = (at["x"] < op.base[:engine.address_width]) | (at["x"] > highest)
+        outside = (at["x"] < op.base[:config.address_width]) | (at["x"] > highest)
         padded = [(size != 0) & (pixel[axis] >= size) for axis, size in (("x", op.width), ("y", op.height))]
         switch = first_row & (fresh | ~(op.reuse & first_tile))
         with m.If(free):
@@ -181,13 +181,13 @@ class RowReader(Shared):
 
     def _return(self, m, step, advance, room):
         """Rows back from the buffer, or made of padding, to the matrix unit; returns whether one came."""
-        arch = self.engine.unit.arch
+        arch = self.config.matrix.arch
         width = 8 * arch.rows
         row = RowCommand(arch)
-        under_way = Signal(data.ArrayLayout(_Step(self.engine), self.engine.READ_LATENCY))
-        flying = Signal(self.engine.READ_LATENCY)
+        under_way = Signal(data.ArrayLayout(_Step(self.config), self.config.READ_LATENCY))
+        flying = Signal(self.config.READ_LATENCY)
         m.d.sync += [flying.eq(Cat(advance, flying)), under_way.eq(Cat(step, under_way))]
-        arrived, back = flying[-1], under_way[self.engine.READ_LATENCY - 1]
+        arrived, back = flying[-1], under_way[self.config.READ_LATENCY - 1]
         queue = place(m, "queue", Queue("row_queue", width=row.size, depth=self.QUEUE))
         entering = Signal(row)
         m.d.comb += [

@@ -20,9 +20,9 @@ class Decoder(Shared):
     problem : Out(4)
         Error code, or 0. Two cycles after ``words``.
     executor : Out
-        Number of its engine in ``EXECUTORS``, if ``runs`` is set.
+        Number of its unit in ``EXECUTORS``, if ``runs`` is set.
     runs : Out(1)
-        An engine executes it, not the sequencer. Two cycles after ``words``, like ``executor``.
+        A unit executes it, not the sequencer. Two cycles after ``words``, like ``executor``.
     slot : In
         Number of a region, up to one more than any instruction has.
     exists, memory, writes, base, size : Out
@@ -31,8 +31,8 @@ class Decoder(Shared):
 
     module_name = "decoder"
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, config):
+        self.config = config
         super().__init__({
             "words": In(8 * isa.BYTES), "problem": Out(4),
             "executor": Out(range(len(EXECUTORS))), "runs": Out(1),
@@ -55,7 +55,7 @@ class Decoder(Shared):
             # Code 3, or none.
             m.d.sync += self.problem.eq(limits.replicate(2))
         for number, executor in enumerate(EXECUTORS):
-            with m.If(self._is(opcode, [each for each in isa.INSTRUCTIONS if each.engine == executor])):
+            with m.If(self._is(opcode, [each for each in isa.INSTRUCTIONS if each.unit == executor])):
                 m.d.sync += self.executor.eq(number)
         m.d.sync += self.runs.eq(opcode[4])
         self._regions(m)
@@ -84,14 +84,14 @@ class Decoder(Shared):
         return [(Cat(self.words[bit] for bit in bits).any(), user) for users, bits in groups.items() for user in users]
 
     def _limits(self):
-        arch = self.engine.unit.arch
+        arch = self.config.matrix.arch
         for instruction in isa.INSTRUCTIONS:
             for field in instruction.fields:
                 value = self.words[field.offset:field.offset + field.width]
                 if field.least:
                     yield value == 0, instruction
-                if field.aligned and self.engine.bus_bytes > 1:
-                    yield value[:self.engine.bus_bytes.bit_length() - 1].any(), instruction
+                if field.aligned and self.config.bus_bytes > 1:
+                    yield value[:self.config.bus_bytes.bit_length() - 1].any(), instruction
                 most = isa.most(field, arch.rows, arch.cols)
                 if most < field.range[1]:
                     yield value > most, instruction

@@ -32,14 +32,14 @@ class Fetcher(Shared):
     resets = True
     module_name = "fetcher"
 
-    def __init__(self, engine):
-        self.engine = engine
-        self.beats = isa.BYTES // engine.bus_bytes
-        self.chunk = min(self.beats, 1 << engine.burst_beats.bit_length() - 1)
+    def __init__(self, config):
+        self.config = config
+        self.beats = isa.BYTES // config.bus_bytes
+        self.chunk = min(self.beats, 1 << config.burst_beats.bit_length() - 1)
         super().__init__({
             "start": In(1), "address": In(32), "length": In(16), "cancel": In(1),
-            "request": Out(stream.Signature(ReadRequest())), "beat": In(Beat(engine)),
-            "o": Out(stream.Signature(8 * engine.bus_bytes + 1)), "empty": Out(1),
+            "request": Out(stream.Signature(ReadRequest())), "beat": In(Beat(config)),
+            "o": Out(stream.Signature(8 * config.bus_bytes + 1)), "empty": Out(1),
         })
 
     def build(self, platform):
@@ -62,7 +62,7 @@ class Fetcher(Shared):
         m.d.comb += after.eq(reserved + ask * chunk - take)
         m.d.sync += [reserved.eq(after), room.eq(after <= 2 * beats - chunk), empty.eq(after == 0)]
         with m.If(ask):
-            m.d.sync += [address.eq(address + chunk * self.engine.bus_bytes), left.eq(left - 1), asking.eq(left != 0)]
+            m.d.sync += [address.eq(address + chunk * self.config.bus_bytes), left.eq(left - 1), asking.eq(left != 0)]
         with m.If(self.start):
             m.d.sync += [address.eq(self.address), left.eq(self.length * (beats // chunk) - 1), asking.eq(1)]
         with m.If(self.cancel):

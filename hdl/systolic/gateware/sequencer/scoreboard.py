@@ -9,13 +9,13 @@ from ..shared import Shared
 
 __all__ = ["EXECUTORS", "Region", "Scoreboard"]
 
-#: Engines with instructions under way, and the spaces of the regions that their instructions have.
-EXECUTORS = isa.ENGINES[1:]
+#: Units with instructions under way, and the spaces of the regions that their instructions have.
+EXECUTORS = isa.UNITS[1:]
 
 
 def _spaces(executor):
-    """Space of each region of an engine's instructions: the same in all that have it."""
-    regions = [each.regions for each in isa.INSTRUCTIONS if each.engine == executor]
+    """Space of each region of a unit's instructions: the same in all that have it."""
+    regions = [each.regions for each in isa.INSTRUCTIONS if each.unit == executor]
     spaces = [{each[slot].space for each in regions if slot < len(each)} for slot in range(max(map(len, regions)))]
     assert all(len(each) == 1 for each in spaces)
     return [space for (space,) in spaces]
@@ -32,15 +32,15 @@ class Region(data.StructLayout):
 
 
 class Scoreboard(Shared):
-    """Remembers the regions of the instructions under way, two an engine.
+    """Remembers the regions of the instructions under way, two a unit.
 
     A region conflicts with one of an older instruction if they overlap and one of the two is written. Within an
-    engine instructions read and write in order, so that there only a read of what an older one writes conflicts.
+    unit instructions read and write in order, so that there only a read of what an older one writes conflicts.
 
     Members
     -------
     executor : In
-        Engine of the instruction at hand: its number in ``EXECUTORS``.
+        TpuConfig of the instruction at hand: its number in ``EXECUTORS``.
     region : In
         One of its regions.
     conflict : Out(1)
@@ -50,9 +50,9 @@ class Scoreboard(Shared):
     issue : In(1)
         The instruction is under way from now on, with the regions kept.
     done : In
-        For each engine: its oldest instruction has finished.
+        For each unit: its oldest instruction has finished.
     full : Out
-        For each engine: two are under way.
+        For each unit: two are under way.
     quiet : Out(1)
         None is.
     """
@@ -60,8 +60,8 @@ class Scoreboard(Shared):
     resets = True
     module_name = "scoreboard"
 
-    def __init__(self, engine):
-        self.buffer_bits = engine.address_width
+    def __init__(self, config):
+        self.buffer_bits = config.address_width
         slots = max(map(len, SPACES.values()))
         super().__init__({
             "executor": In(range(len(EXECUTORS))), "region": In(Region()), "conflict": Out(1),
@@ -89,7 +89,7 @@ class Scoreboard(Shared):
         m.d.comb += [self.conflict.eq(Cat(conflicts).any()), self.quiet.eq(~Cat(busy).any())]
         return m
 
-    def _entry(self, m, name, space, slot, same_engine, chosen):
+    def _entry(self, m, name, space, slot, same_unit, chosen):
         """One remembered region; returns whether ``region`` conflicts with it."""
         bits = 33 if space == "memory" else self.buffer_bits
         base, end = Signal(bits, name=f"{name}_base"), Signal(bits, name=f"{name}_end")
@@ -102,5 +102,5 @@ class Scoreboard(Shared):
             with m.If(self.slot == slot):
                 m.d.sync += [used.eq(1), writes.eq(region.writes), base.eq(region.base), end.eq(region.end)]
         overlap = (region.base[:bits] < end) & (base < region.end[:bits])
-        hazard = (region.writes & ~same_engine) | (writes & ~(same_engine & region.writes))
+        hazard = (region.writes & ~same_unit) | (writes & ~(same_unit & region.writes))
         return used & overlap & hazard & (region.memory == (space == "memory"))

@@ -1,4 +1,4 @@
-"""The sequencer: takes a program from memory and hands its instructions to the engines."""
+"""The sequencer: takes a program from memory and hands its instructions to the units."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream
@@ -28,8 +28,8 @@ class State(enum.Enum, shape=4):  # type: ignore[call-arg]
     SELECT = 4    # three cycles a region: look whether there is one more,
     BOUND = 5     # compute its end,
     COMPARE = 6   # and wait as long as it conflicts with what is under way
-    ISSUE = 7     # hand the instruction to its engine
-    QUIET = 8     # wait until no engine has anything to do
+    ISSUE = 7     # hand the instruction to its unit
+    QUIET = 8     # wait until no unit has anything to do
     DRAIN = 9     # throw away what was fetched beyond halt
     STOPPING = 10  # an error: wait for the bus
     STOPPED = 11
@@ -40,10 +40,10 @@ class Sequencer(Shared):
 
     ::
 
-        memory ─▶ Fetcher ─▶ words ─▶ Decoder ─▶ Scoreboard ─▶ one command a engine ─▶ engines
+        memory ─▶ Fetcher ─▶ words ─▶ Decoder ─▶ Scoreboard ─▶ one command a unit ─▶ units
 
-    An instruction is issued to its engine when no older one, on whatever engine, still needs the bytes that it touches.
-    So engines run side by side and every result is that of executing one instruction after the other.
+    An instruction is issued to its unit when no older one, on whatever unit, still needs the bytes that it touches.
+    So units run side by side and every result is that of executing one instruction after the other.
 
     Members
     -------
@@ -52,9 +52,9 @@ class Sequencer(Shared):
     fetch_request, fetch_beat
         Client of the read DMA.
     commands : Out, array of streams
-        To the engines in ``EXECUTORS``.
+        To the units in ``EXECUTORS``.
     done, moving, errors : In
-        From the engines; one more ``moving`` for what else shows that the machine is alive.
+        From the units; one more ``moving`` for what else shows that the machine is alive.
     rows_empty, switched, finishing, result_taken : In
         From the row reader, and results that the activation unit takes: what ``halt`` must not leave behind.
     bus_idle : In(1)
@@ -71,12 +71,12 @@ class Sequencer(Shared):
     resets = True
     module_name = "sequencer"
 
-    def __init__(self, engine):
-        self.engine = engine
+    def __init__(self, config):
+        self.config = config
         count = len(EXECUTORS)
         super().__init__({
             "start": In(1), "address": In(32), "length": In(16), "watchdog": In(32),
-            "fetch_request": Out(stream.Signature(ReadRequest())), "fetch_beat": In(Beat(engine)),
+            "fetch_request": Out(stream.Signature(ReadRequest())), "fetch_beat": In(Beat(config)),
             **{f"{name}_command": Out(stream.Signature(Command())) for name in EXECUTORS},
             "done": In(count), "moving": In(count + 1), "errors": In(data.ArrayLayout(Error(), count)),
             "rows_empty": In(1), "switched": In(1), "finishing": In(1), "result_taken": In(1),
@@ -89,9 +89,9 @@ class Sequencer(Shared):
         m = Module()
         self.state, self.index = Signal(State), Signal(16)
         self.words, self.rounding = Signal(8 * isa.BYTES), Signal(2)
-        self.fetcher = place(m, "fetcher", Fetcher(self.engine))
-        self.decoder = place(m, "decoder", Decoder(self.engine))
-        self.scoreboard = place(m, "scoreboard", Scoreboard(self.engine))
+        self.fetcher = place(m, "fetcher", Fetcher(self.config))
+        self.decoder = place(m, "decoder", Decoder(self.config))
+        self.scoreboard = place(m, "scoreboard", Scoreboard(self.config))
         self.problem = Signal(Error())
         opcode, leftover = self.words[:8], self._leftover(m)
 
@@ -136,7 +136,7 @@ class Sequencer(Shared):
 
     def _fetch(self, m):
         """Shifts bus words into ``words``."""
-        fetcher, bits = self.fetcher, 8 * self.engine.bus_bytes
+        fetcher, bits = self.fetcher, 8 * self.config.bus_bytes
         loaded = Signal(range(fetcher.beats))
         m.d.comb += [
             fetcher.address.eq(self.address), fetcher.length.eq(self.length), fetcher.beat.eq(self.fetch_beat),
@@ -208,7 +208,7 @@ class Sequencer(Shared):
         with m.If(self.state == State.BOUND):
             m.d.sync += [region.base.eq(decoder.base), region.end.eq(end), region.memory.eq(decoder.memory),
                          region.writes.eq(decoder.writes), self.state.eq(State.COMPARE),
-                         outside.eq(~decoder.memory & (end > self.engine.buffer_size))]
+                         outside.eq(~decoder.memory & (end > self.config.buffer_size))]
         with m.If(compare):
             with m.If(outside):
                 self._fail(m, _ERROR["buffer"])
@@ -217,7 +217,7 @@ class Sequencer(Shared):
                 m.d.sync += [slot.eq(slot + 1), self.state.eq(State.SELECT)]
 
     def _issue(self, m):
-        """A command waits at its engine's door, so that the next instruction need not."""
+        """A command waits at its unit's door, so that the next instruction need not."""
         executor = self.decoder.executor
         for number, name in enumerate(EXECUTORS):
             command, outbox = getattr(self, f"{name}_command"), Signal(Command(), name=f"{name}_outbox")

@@ -8,11 +8,11 @@ import pytest
 
 from systolic import isa
 from systolic.gateware.activation.unit import ActivationUnit
-from systolic.tpu_config import engine
+from systolic.tpu_config import tpu_preset
 from systolic_sim.golden import activation as golden
 from systolic_sim.golden.requantise import quantise_multiplier
 
-LANES = {lanes: dataclasses.replace(engine("tpu_4x4"), lanes=lanes) for lanes in (1, 2, 3, 4)}
+LANES = {lanes: dataclasses.replace(tpu_preset("tpu_4x4"), lanes=lanes) for lanes in (1, 2, 3, 4)}
 COLS = 4
 # Of the buffer: what is read, then parameter records, then what is written.
 INPUTS, RECORDS, OUTPUTS, END = 0, 2048, 4096, 8192

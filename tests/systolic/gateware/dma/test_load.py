@@ -8,7 +8,7 @@ import pytest
 from systolic import isa
 from systolic.config import Arch, Config
 from systolic.gateware.dma.load import Loader
-from systolic.tpu_config import Engine
+from systolic.tpu_config import TpuConfig
 
 BUFFER, MEMORY = 4096, 4 * 4096
 
@@ -17,14 +17,14 @@ BUSES = [(4, 1, 1), (4, 256, 4), (8, 16, 8), (16, 5, 3)]
 
 
 def make(bus_bytes, burst_beats=16, reads_in_flight=8):
-    return Engine(unit=Config(arch=Arch(rows=4, cols=4)), lanes=1, buffer_size=BUFFER, bus_bytes=bus_bytes,
-                  burst_beats=burst_beats, reads_in_flight=reads_in_flight)
+    return TpuConfig(matrix=Config(arch=Arch(rows=4, cols=4)), lanes=1, buffer_size=BUFFER, bus_bytes=bus_bytes,
+                     burst_beats=burst_beats, reads_in_flight=reads_in_flight)
 
 
-def transfer(rng, engine):
+def transfer(rng, config):
     """An operation of up to 1,200 bytes, inside memory and buffer."""
     row_count, row_bytes = rng.choice([(1, rng.randint(1, 1200)), (rng.randint(2, 9), rng.randint(1, 100))])
-    step = engine.bus_bytes
+    step = config.bus_bytes
     stride, memory_stride = rng.randint(0, 120), rng.randrange(1 + 300 // step) * step
     memory_size, size = (row_count - 1) * memory_stride + row_bytes, (row_count - 1) * stride + row_bytes
     return isa.operation(
@@ -46,15 +46,15 @@ class Bench:
         The beat, counted from 0, with which the bus reports an error.
     """
 
-    def __init__(self, engine, rng, *, rates=(1, 1, 1), latency=4, faulty=None):
-        self.engine, self.rng, self.rates, self.latency, self.faulty = engine, rng, rates, latency, faulty
+    def __init__(self, config, rng, *, rates=(1, 1, 1), latency=4, faulty=None):
+        self.config, self.rng, self.rates, self.latency, self.faulty = config, rng, rates, latency, faulty
         self.memory, self.buffer = rng.randbytes(MEMORY), bytearray(BUFFER)
         self.requests, self.writes, self.dones, self.errors = [], [], [], []
         self.stop_at = None
 
     def run(self, simulate, operations, cycles=20000):
         """Until all is done, an error occurs or the cycles are over, and 100 more."""
-        self.dut = Loader(self.engine)
+        self.dut = Loader(self.config)
         self.commands = collections.deque(enumerate(operations))
         self.beats = collections.deque()
 
@@ -87,9 +87,9 @@ class Bench:
             self._ask(ctx.get(dut.request.payload), cycle)
         if ctx.get(dut.write.valid) and ready[2]:
             write = ctx.get(dut.write.payload)
-            assert 1 <= write.count <= self.engine.bus_bytes
+            assert 1 <= write.count <= self.config.bus_bytes
             self.buffer[write.address:write.address + write.count] = write.data.to_bytes(
-                self.engine.banks, "little")[:write.count]
+                self.config.banks, "little")[:write.count]
             assert len(self.buffer) == BUFFER
             self.writes.append(cycle)
         if ctx.get(dut.done):
@@ -99,10 +99,10 @@ class Bench:
             self.errors.append((error.code, error.index - 7))
 
     def _ask(self, request, cycle):
-        bus_bytes = self.engine.bus_bytes
+        bus_bytes = self.config.bus_bytes
         first, last = request.address, request.address + request.beats * bus_bytes - 1
         assert first % bus_bytes == 0 and first // 4096 == last // 4096
-        assert 1 <= request.beats <= self.engine.burst_beats
+        assert 1 <= request.beats <= self.config.burst_beats
         self.requests.append((cycle, first, request.beats))
         for beat in range(request.beats):
             at = (first + beat * bus_bytes) % MEMORY
@@ -124,15 +124,15 @@ class Bench:
 @pytest.mark.parametrize("bus", BUSES)
 def test_copies(simulate, bus, rates):
     """Every byte where it belongs and no other touched; dones in order, none before its last write."""
-    rng, engine = random.Random(str((bus, rates))), make(*bus)
-    operations = [transfer(rng, engine) for _ in range(5)]
-    bench = Bench(engine, rng, rates=rates)
+    rng, config = random.Random(str((bus, rates))), make(*bus)
+    operations = [transfer(rng, config) for _ in range(5)]
+    bench = Bench(config, rng, rates=rates)
     want, ends = bytearray(BUFFER), []
     for each in operations:
         for row in range(each.row_count):
             at, start = each.base + row * each.stride, each.memory + row * each.memory_stride
             want[at:at + each.row_bytes] = bench.memory[start:start + each.row_bytes]
-        ends.append((ends or [0])[-1] + each.row_count * -(-each.row_bytes // engine.bus_bytes))
+        ends.append((ends or [0])[-1] + each.row_count * -(-each.row_bytes // config.bus_bytes))
     bench.run(simulate, operations)
     assert bench.buffer == want
     assert not bench.errors and len(bench.writes) == ends[-1]

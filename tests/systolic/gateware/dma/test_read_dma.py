@@ -8,14 +8,14 @@ import pytest
 from systolic.config import Arch, Config
 from systolic.gateware.dma.read_dma import ReadDma
 from systolic.gateware.lib.axi import INCR
-from systolic.tpu_config import Engine
+from systolic.tpu_config import TpuConfig
 
 CLIENTS = ("fetch", "weights", "load")
 
 
 def make(reads_in_flight):
-    return ReadDma(Engine(unit=Config(arch=Arch(rows=4, cols=4)), lanes=1, buffer_size=4096,
-                          reads_in_flight=reads_in_flight))
+    return ReadDma(TpuConfig(matrix=Config(arch=Arch(rows=4, cols=4)), lanes=1, buffer_size=4096,
+                             reads_in_flight=reads_in_flight))
 
 
 class Bench:
@@ -55,7 +55,7 @@ class Bench:
             self.bursts.append((address.addr, address.len + 1))
             self.words.extend((address.addr + 8 * beat, beat == address.len) for beat in range(address.len + 1))
             self.open += 1
-        assert self.open <= dut.engine.reads_in_flight
+        assert self.open <= dut.config.reads_in_flight
         await ctx.tick()
 
     def _client(self, ctx, client, asks):

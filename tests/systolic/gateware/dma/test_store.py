@@ -9,7 +9,7 @@ from systolic import isa
 from systolic.config import Arch, Config
 from systolic.gateware.dma.store import Storer
 from systolic.gateware.lib.axi import INCR
-from systolic.tpu_config import Engine
+from systolic.tpu_config import TpuConfig
 
 BUFFER, MEMORY = 4096, 4 * 4096
 
@@ -18,14 +18,14 @@ BUSES = [(4, 1), (4, 256), (8, 16), (16, 5)]
 
 
 def make(bus_bytes, burst_beats=16):
-    return Engine(unit=Config(arch=Arch(rows=4, cols=4)), lanes=1, buffer_size=BUFFER, bus_bytes=bus_bytes,
-                  burst_beats=burst_beats)
+    return TpuConfig(matrix=Config(arch=Arch(rows=4, cols=4)), lanes=1, buffer_size=BUFFER, bus_bytes=bus_bytes,
+                     burst_beats=burst_beats)
 
 
-def transfer(rng, engine):
+def transfer(rng, config):
     """An operation of up to 1,200 bytes, inside memory and buffer."""
     row_count, row_bytes = rng.choice([(1, rng.randint(1, 1200)), (rng.randint(2, 9), rng.randint(1, 100))])
-    step = engine.bus_bytes
+    step = config.bus_bytes
     stride, memory_stride = rng.randint(0, 120), rng.randrange(1 + 300 // step) * step
     memory_size, size = (row_count - 1) * memory_stride + row_bytes, (row_count - 1) * stride + row_bytes
     return isa.operation(
@@ -47,17 +47,17 @@ class Bench:
         Memory takes no address before its burst's first word is on offer, as a slave may.
     """
 
-    def __init__(self, engine, rng, *, rates=(1, 1, 1, 1), faulty=None, words_first=False):
-        self.engine, self.rng, self.rates, self.faulty, self.words_first = engine, rng, rates, faulty, words_first
+    def __init__(self, config, rng, *, rates=(1, 1, 1, 1), faulty=None, words_first=False):
+        self.config, self.rng, self.rates, self.faulty, self.words_first = config, rng, rates, faulty, words_first
         self.memory, self.buffer = bytearray(MEMORY), rng.randbytes(BUFFER)
         self.bursts, self.words, self.dones, self.errors = [], [], [], []
         self.stop_at = None
 
     def run(self, simulate, operations, cycles=20000):
         """Until all is done, an error occurs or the cycles are over, and 100 more."""
-        self.dut = Storer(self.engine)
+        self.dut = Storer(self.config)
         self.commands = collections.deque(enumerate(operations))
-        self.reads = collections.deque([None] * self.engine.READ_LATENCY)
+        self.reads = collections.deque([None] * self.config.READ_LATENCY)
         self.addressed, self.burst, self.answers = collections.deque(), [], 0
 
         async def testbench(ctx):
@@ -97,7 +97,7 @@ class Bench:
         ctx.set(read.request.ready, ready)
         ctx.set(read.valid, address is not None)
         if address is not None:
-            ctx.set(read.data, int.from_bytes(self.buffer[address:][:self.engine.banks], "little"))
+            ctx.set(read.data, int.from_bytes(self.buffer[address:][:self.config.banks], "little"))
         self.reads.appendleft(ctx.get(read.request.payload) if ready and ctx.get(read.request.valid) else None)
 
     def _respond(self, ctx, ready):
@@ -111,7 +111,7 @@ class Bench:
             self.answers += 1
 
     def _take(self, ctx, cycle, aw_ready, w_ready):
-        aw, w, bus_bytes = self.dut.bus.aw, self.dut.bus.w, self.engine.bus_bytes
+        aw, w, bus_bytes = self.dut.bus.aw, self.dut.bus.w, self.config.bus_bytes
         if self.words_first:
             aw_ready = aw_ready and (ctx.get(w.valid) or bool(self.burst))
         ctx.set(aw.ready, aw_ready)
@@ -120,7 +120,7 @@ class Bench:
             address = ctx.get(aw.payload)
             last = address.addr + (address.len + 1) * bus_bytes - 1
             assert address.burst == INCR and 1 << address.size == bus_bytes and not address.addr % bus_bytes
-            assert address.len < self.engine.burst_beats and address.addr // 4096 == last // 4096
+            assert address.len < self.config.burst_beats and address.addr // 4096 == last // 4096
             self.bursts.append((cycle, address.addr, address.len + 1))
             self.addressed.append((address.addr, address.len + 1))
         if ctx.get(w.valid) and w_ready:
@@ -137,7 +137,7 @@ class Bench:
                     continue
                 return
             for offset, (data, strobes) in enumerate(self.burst[:burst[1]]):
-                at = burst[0] % MEMORY + offset * self.engine.bus_bytes
+                at = burst[0] % MEMORY + offset * self.config.bus_bytes
                 for byte in range(len(data)):
                     if strobes >> byte & 1:
                         self.memory[at + byte] = data[byte]
@@ -149,9 +149,9 @@ class Bench:
 @pytest.mark.parametrize("bus", BUSES)
 def test_copies(simulate, bus, rates):
     """Every byte where it belongs and no other touched; last words marked; dones in order, none before its response."""
-    rng, engine = random.Random(str((bus, rates))), make(*bus)
-    operations = [transfer(rng, engine) for _ in range(4)]
-    bench, want = Bench(engine, rng, rates=rates, words_first=rates[0] == 0.3), bytearray(MEMORY)
+    rng, config = random.Random(str((bus, rates))), make(*bus)
+    operations = [transfer(rng, config) for _ in range(4)]
+    bench, want = Bench(config, rng, rates=rates, words_first=rates[0] == 0.3), bytearray(MEMORY)
     for each in operations:
         for row in range(each.row_count):
             at, start = each.memory + row * each.memory_stride, each.base + row * each.stride
@@ -162,7 +162,7 @@ def test_copies(simulate, bus, rates):
     assert [last for _, last in bench.words] == lasts
     ends = [0]
     for each in operations:
-        beats = ends[-1] + each.row_count * -(-each.row_bytes // engine.bus_bytes)
+        beats = ends[-1] + each.row_count * -(-each.row_bytes // config.bus_bytes)
         ends.append(beats)
     beats, bursts = 0, []
     for count, (_, _, more) in enumerate(bench.bursts, 1):

@@ -8,20 +8,20 @@ import pytest
 from systolic import isa
 from systolic.config import Arch, Config
 from systolic.gateware.dma.weight_reader import WeightReader
-from systolic.tpu_config import Engine
+from systolic.tpu_config import TpuConfig
 
 #: rows, cols, bus_bytes: several rows in a bus word, one, and one in several words.
 SHAPES = [(1, 1, 4), (3, 3, 8), (5, 3, 16), (8, 8, 8), (5, 7, 8), (12, 20, 8), (3, 9, 4), (20, 6, 4)]
 
 
 def make(rows, cols, bus_bytes, burst_beats=16):
-    return Engine(unit=Config(arch=Arch(rows=rows, cols=cols)), lanes=1, buffer_size=4096, bus_bytes=bus_bytes,
-                  burst_beats=burst_beats)
+    return TpuConfig(matrix=Config(arch=Arch(rows=rows, cols=cols)), lanes=1, buffer_size=4096, bus_bytes=bus_bytes,
+                     burst_beats=burst_beats)
 
 
-def store(engine, tile):
+def store(config, tile):
     """Bytes in memory of rows of weights, in the order in which they come."""
-    per_beat, width = engine.weight_rows_per_beat, engine.weight_beats_per_row * engine.bus_bytes
+    per_beat, width = config.weight_rows_per_beat, config.weight_beats_per_row * config.bus_bytes
     words = [b"".join(map(bytes, tile[start:start + per_beat])) for start in range(0, len(tile), per_beat)]
     return b"".join(word.ljust(width, b"\xEE") for word in words)
 
@@ -31,13 +31,13 @@ def spread(arch, row):
     return [[row[c] if c == r else 0 for c in range(arch.cols)] for r in reversed(range(arch.rows))]
 
 
-def tiles(rng, engine, count, diagonal, memory):
+def tiles(rng, config, count, diagonal, memory):
     """Puts random tiles at the end of a memory; the operation that reads them, and the rows that must come out."""
-    arch, rows = engine.unit.arch, []
+    arch, rows = config.matrix.arch, []
     first = len(memory)
     for _ in range(count):
         tile = [[rng.randrange(256) for _ in range(arch.cols)] for _ in range(1 if diagonal else arch.rows)]
-        memory += store(engine, tile)
+        memory += store(config, tile)
         rows += spread(arch, tile[0]) if diagonal else tile
     return isa.operation("read_weights", memory=first, memory_size=len(memory) - first, tile_count=count,
                          diagonal=diagonal), rows
@@ -45,7 +45,7 @@ def tiles(rng, engine, count, diagonal, memory):
 
 async def run(ctx, dut, memory, operations, rng, rates=(1, 1, 1), latency=24, faulty=None, cycles=6000):
     """Rows that come out with their cycles, dones, errors. The memory answers after ``latency`` cycles."""
-    bus_bytes, beats = dut.engine.bus_bytes, collections.deque()
+    bus_bytes, beats = dut.config.bus_bytes, collections.deque()
     rows, dones, errors, commands = [], [], [], collections.deque(enumerate(operations))
     for cycle in range(cycles):
         ready = [rng.random() < rate for rate in rates]
@@ -66,7 +66,7 @@ async def run(ctx, dut, memory, operations, rng, rates=(1, 1, 1), latency=24, fa
         if ctx.get(dut.request.valid) and ready[0]:
             request = ctx.get(dut.request.payload)
             finish = request.address + request.beats * bus_bytes
-            assert 1 <= request.beats <= dut.engine.burst_beats
+            assert 1 <= request.beats <= dut.config.burst_beats
             assert request.address // 4096 == (finish - 1) // 4096 and finish <= len(memory)
             beats.extend((cycle + latency, at, at + bus_bytes == finish)
                          for at in range(request.address, finish, bus_bytes))
@@ -86,11 +86,11 @@ async def run(ctx, dut, memory, operations, rng, rates=(1, 1, 1), latency=24, fa
 @pytest.mark.parametrize("rows, cols, bus_bytes", SHAPES)
 def test_rows(simulate, rows, cols, bus_bytes, rates):
     """Full tiles and diagonals in turn, across 4 KB; all rows of all tiles, in order, as they are in memory."""
-    rng, engine = random.Random(str((rows, cols, rates))), make(rows, cols, bus_bytes, rows)
+    rng, config = random.Random(str((rows, cols, rates))), make(rows, cols, bus_bytes, rows)
     memory = bytearray(rng.randbytes(4096 - 4 * bus_bytes))
-    operations, want = zip(*[tiles(rng, engine, rng.randint(1, 4), diagonal, memory)
+    operations, want = zip(*[tiles(rng, config, rng.randint(1, 4), diagonal, memory)
                              for diagonal in (0, 1, 1, 0, 0, 1)], strict=True)
-    dut = WeightReader(engine)
+    dut = WeightReader(config)
 
     async def testbench(ctx):
         got, dones, errors = await run(ctx, dut, memory, operations, rng, rates)
@@ -102,13 +102,13 @@ def test_rows(simulate, rows, cols, bus_bytes, rates):
 @pytest.mark.parametrize("rows, cols, bus_bytes", [(8, 8, 8), (16, 16, 8), (12, 20, 8), (8, 8, 16)])
 def test_full_rate(simulate, rows, cols, bus_bytes):
     """With a memory that takes 20 cycles, and the DMA its 4: a bus word each cycle, or a row where that has several."""
-    rng, engine, memory = random.Random(1), make(rows, cols, bus_bytes), bytearray()
-    operations, _ = zip(*[tiles(rng, engine, 6, False, memory) for _ in range(3)], strict=True)
-    dut = WeightReader(engine)
+    rng, config, memory = random.Random(1), make(rows, cols, bus_bytes), bytearray()
+    operations, _ = zip(*[tiles(rng, config, 6, False, memory) for _ in range(3)], strict=True)
+    dut = WeightReader(config)
 
     async def testbench(ctx):
         got, _, _ = await run(ctx, dut, memory, operations, rng)
-        step = engine.weight_beats_per_row
+        step = config.weight_beats_per_row
         assert [cycle for cycle, _ in got] == [*range(got[0][0], got[0][0] + 18 * rows * step, step)]
     simulate(dut, testbench)
 
@@ -118,13 +118,13 @@ def test_full_rate(simulate, rows, cols, bus_bytes):
 ])
 def test_tiles_outside_the_region(simulate, values):
     """Error 5 with the instruction's index; the tiles before it may come, no other."""
-    rng, engine, memory = random.Random(1), make(8, 8, 8), bytearray()
-    operation, want = tiles(rng, engine, 3, False, memory)
+    rng, config, memory = random.Random(1), make(8, 8, 8), bytearray()
+    operation, want = tiles(rng, config, 3, False, memory)
     operations = [operation, isa.operation("read_weights", **operation.values | values)]
     if operations[1].memory:
         memory = _Anywhere()
         want = None
-    dut = WeightReader(engine)
+    dut = WeightReader(config)
 
     async def testbench(ctx):
         got, dones, errors = await run(ctx, dut, memory, operations, rng)
@@ -147,9 +147,9 @@ class _Anywhere:
 @pytest.mark.parametrize("faulty, index", [(0, 0), (7 * 8, 0), (8 * 8, 1)])
 def test_bus_error(simulate, faulty, index):
     """Error 7 with the index of the instruction whose beat it was; no row of that beat or a later one comes out."""
-    rng, engine, memory = random.Random(1), make(8, 8, 8), bytearray()
-    operations, want = zip(*[tiles(rng, engine, 1, False, memory) for _ in range(2)], strict=True)
-    dut = WeightReader(engine)
+    rng, config, memory = random.Random(1), make(8, 8, 8), bytearray()
+    operations, want = zip(*[tiles(rng, config, 1, False, memory) for _ in range(2)], strict=True)
+    dut = WeightReader(config)
 
     async def testbench(ctx):
         got, dones, errors = await run(ctx, dut, memory, operations, rng, faulty=faulty)

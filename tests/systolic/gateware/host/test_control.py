@@ -8,7 +8,7 @@ from amaranth.sim import Simulator
 from systolic import registers
 from systolic.gateware.host.control import ControlRegisters
 from systolic.gateware.host.counters import Counters
-from systolic.tpu_config import engine
+from systolic.tpu_config import tpu_preset
 
 OKAY, SLVERR = 0, 2
 
@@ -77,7 +77,7 @@ class Host:
 
 @pytest.fixture
 def dut():
-    return ControlRegisters(engine("tpu_12x20"))
+    return ControlRegisters(tpu_preset("tpu_12x20"))
 
 
 def test_reset_values_and_what_can_be_written(simulate, dut):

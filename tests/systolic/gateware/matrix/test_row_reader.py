@@ -5,11 +5,11 @@ from amaranth.sim import Simulator
 
 from systolic import isa
 from systolic.gateware.matrix.row_reader import RowReader
-from systolic.tpu_config import ENGINES
+from systolic.tpu_config import TPU_PRESETS
 from systolic_sim.cycles import row_reader as stepped
 
 
-def operation(engine, chance):
+def operation(config, chance):
     """A random matrix_multiply whose reads are inside its region, padding aside."""
     counts = {name: chance.choice([1, 1, 2, 3]) for name in
               ("x_count", "y_count", "c_count", "n_count", "kx_count", "ky_count")}
@@ -17,7 +17,7 @@ def operation(engine, chance):
     options = {name: chance.randrange(2) for name in ("reuse", "accumulate", "finish")}
     pixels = {"first_x": chance.randrange(-2, 2), "first_y": chance.randrange(-2, 2), "width": chance.randrange(5),
               "height": chance.randrange(5), "x_step": chance.randrange(3), "y_step": chance.randrange(3)}
-    sizes = {"k_less": engine.unit.arch.rows - 1, "k_last_less": 1, "n_less": 2, "n_last_less": 0}
+    sizes = {"k_less": config.matrix.arch.rows - 1, "k_last_less": 1, "n_less": 2, "n_last_less": 0}
     return isa.operation("matrix_multiply", base=5, size=1500, start=chance.randrange(5, 40), padding=-7,
                          accumulator=chance.randrange(20), **counts, **strides, **options, **pixels, **sizes)
 
@@ -44,9 +44,9 @@ def expected(op, fresh):
 @pytest.mark.parametrize("seed", range(3))
 def test_rows_in_order_and_model_equal(seed):
     """Every row as the instruction says, and every output equal to the stepped model's in every cycle."""
-    engine, chance = ENGINES["tpu_4x4"], random.Random(seed)
-    dut, model = RowReader(engine), stepped.RowReader(engine)
-    operations = [operation(engine, chance) for _ in range(6)]
+    config, chance = TPU_PRESETS["tpu_4x4"], random.Random(seed)
+    dut, model = RowReader(config), stepped.RowReader(config)
+    operations = [operation(config, chance) for _ in range(6)]
     rows = [row for number, op in enumerate(operations) for row in expected(op, number == 0)]
     due, got, done = [], [], 0
 
@@ -63,7 +63,7 @@ def test_rows_in_order_and_model_equal(seed):
             ctx.set(dut.read.request.ready, granted)
             ctx.set(dut.rows.ready, ready)
             read = ctx.get(dut.read.request.payload) if ctx.get(dut.read.request.valid) else None
-            back = due.pop(0) if len(due) == engine.READ_LATENCY else None
+            back = due.pop(0) if len(due) == config.READ_LATENCY else None
             ctx.set(dut.read.data, 0 if back is None else back)
             due.append(read if read is not None and granted else None)
             row = ctx.get(dut.rows.payload)
@@ -97,8 +97,8 @@ def test_rows_in_order_and_model_equal(seed):
 @pytest.mark.parametrize("change,code", [({"size": 30}, 5), ({"start": 4}, 5), ({"accumulator": 64}, 6)])
 def test_errors(change, code):
     """A row outside the region or beyond the accumulators is not read, and said so."""
-    engine = ENGINES["tpu_4x4"]
-    dut = RowReader(engine)
+    config = TPU_PRESETS["tpu_4x4"]
+    dut = RowReader(config)
     values = {"base": 5, "size": 100, "start": 5, "x_count": 9, "x_stride": 4, **change}
     reads = []
 

@@ -5,10 +5,10 @@ from amaranth.sim import Simulator
 
 from systolic import isa
 from systolic.gateware.sequencer.sequencer import EXECUTORS, Sequencer
-from systolic.tpu_config import ENGINES
+from systolic.tpu_config import TPU_PRESETS
 from systolic_sim.cycles import sequencer as stepped
 
-ENGINE = ENGINES["tpu_8x8"]
+TPU = TPU_PRESETS["tpu_8x8"]
 
 
 
@@ -29,10 +29,10 @@ def random_operation(chance):
 
 
 class Machine:
-    """A sequencer in pysim with engines that take and finish instructions at random."""
+    """A sequencer in pysim with units that take and finish instructions at random."""
 
     def __init__(self, code, length, chance, *, check=None, patience=6000):
-        self.dut, self.code, self.length, self.chance = Sequencer(ENGINE), code, length, chance
+        self.dut, self.code, self.length, self.chance = Sequencer(TPU), code, length, chance
         self.check, self.patience = check, patience
         self.taken, self.order = {name: [] for name in EXECUTORS}, []
         self.error = None
@@ -96,12 +96,12 @@ def _conflict(one, other):
 
 @pytest.mark.parametrize("seed", range(4))
 def test_no_hazard_is_missed(seed):
-    """When an instruction reaches its engine, none that it depends on is unfinished; as the model says, every cycle."""
+    """When an instruction reaches its unit, none that it depends on is unfinished; as the model says, every cycle."""
     chance = random.Random(seed)
     program = [random_operation(chance) for _ in range(60)]
     # halt minds tiles that were read and never used.
     program = [each for each in program if each.name != "read_weights"] + [isa.operation("halt")]
-    model = stepped.Sequencer(ENGINE, program, 64)
+    model = stepped.Sequencer(TPU, program, 64)
     state = {"unfinished": [], "waits": 0}
 
     def check(machine, ctx, start, granted, beat, ready, done):
@@ -114,20 +114,20 @@ def test_no_hazard_is_missed(seed):
                 index = shown[0]
                 if index not in state["unfinished"]:
                     for older in state["unfinished"]:
-                        same = program[older].instruction.engine == name
+                        same = program[older].instruction.unit == name
                         assert same or not _conflict(program[index], program[older]), (index, older)
                     state["unfinished"].append(index)
         for name in ("running", "issued", "halted"):
             assert ctx.get(getattr(dut, name)) == getattr(model, name), name
         for name, bit in zip(EXECUTORS, done, strict=True):
             if bit:
-                state["unfinished"].remove(min(i for i in state["unfinished"] if program[i].instruction.engine == name))
+                state["unfinished"].remove(min(i for i in state["unfinished"] if program[i].instruction.unit == name))
         model.step(start, granted, beat, ready, done, True)
 
     machine = Machine(isa.encode(program), len(program), chance, check=check, patience=40_000).run()
     assert machine.error == (0, 0)
     for name in EXECUTORS:
-        wanted = [index for index, each in enumerate(program) if each.instruction.engine == name]
+        wanted = [index for index, each in enumerate(program) if each.instruction.unit == name]
         assert [index for index, *_ in machine.taken[name]] == wanted
         for index, words, _ in machine.taken[name]:
             assert words.to_bytes(64, "little") == isa.encode([program[index]])
