@@ -14,7 +14,7 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from systolic.config import Format
-from systolic.gateware.matrix.matrix_unit import RowCommand
+from systolic.gateware.ports import RowCommand
 
 from .pattern import K_TILES, ROW_LANE, STALL_LANE, TAPS, TILES, WEIGHT_LANE, seeds, sizes
 

@@ -1,4 +1,4 @@
-"""What goes between the boxes of a TPU: commands, buffer accesses, errors."""
+"""Where units meet: what goes between the boxes of a TPU, commands, rows, bus words, buffer accesses, errors."""
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, stream, wiring
@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from .. import isa
 
-__all__ = ["BufferRead", "Command", "Error", "Write", "unit_ports", "fields"]
+__all__ = ["Beat", "BufferRead", "Command", "Error", "ReadRequest", "RowCommand", "Write", "fields", "unit_ports"]
 
 
 class Command(data.StructLayout):
@@ -65,3 +65,34 @@ def unit_ports():
     """
     return {"command": In(stream.Signature(Command())), "done": Out(1), "busy": Out(1), "moving": Out(1),
             "error": Out(Error())}
+
+
+class RowCommand(data.StructLayout):
+    """An activation row and what to do with it.
+
+    ``data``: R elements. ``switch``: multiply this row and those after it by the next tile. ``address``,
+    ``accumulate``, ``last``: see :class:`~systolic.gateware.matrix.accumulators.Command`.
+    """
+
+    def __init__(self, arch):
+        super().__init__({
+            "data": data.ArrayLayout(arch.format.width, arch.rows),
+            "address": arch.address_width, "accumulate": 1, "switch": 1, "last": 1,
+        })
+
+
+class ReadRequest(data.StructLayout):
+    """A burst to read: its first byte, on a bus word; its beats, such that it stays within 4 KB."""
+
+    def __init__(self):
+        super().__init__({"address": 32, "beats": 9})
+
+
+class Beat(data.StructLayout):
+    """A bus word that was read, for one cycle: whoever asked for it has room for it.
+
+    ``error``: the bus reported one. ``last``: the burst's last.
+    """
+
+    def __init__(self, config):
+        super().__init__({"valid": 1, "data": 8 * config.bus_bytes, "error": 1, "last": 1})

@@ -10,8 +10,8 @@ from .dma.load import Loader
 from .dma.read_dma import ReadDma
 from .dma.store import Storer
 from .dma.weight_reader import WeightReader
-from .host.control import AxiLite, ControlRegisters, control_ports
-from .lib.axi import AXI4
+from .host.control import ControlRegisters, control_ports
+from .lib.axi import AXI4, AxiLite
 from .matrix.matrix_unit import MatrixUnit
 from .matrix.row_reader import RowReader
 from .sequencer.scoreboard import EXECUTORS

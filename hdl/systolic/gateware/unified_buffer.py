@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import memory, stream
 from amaranth.lib.wiring import In, Out
 
-from .matrix.skew import delay
+from .delay import delay
 from .ports import BufferRead, Write
 from .shared import Shared, place
 

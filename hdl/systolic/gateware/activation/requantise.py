@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from ..matrix.skew import delay
+from ..delay import delay
 from ..shared import Shared
 
 __all__ = ["Requantise", "Scale", "decode_scale"]

@@ -5,7 +5,7 @@ from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
-from ..matrix.skew import delay
+from ..delay import delay
 from ..ports import BufferRead, Command, Write, fields, unit_ports
 from ..shared import Shared, place
 from .lane import SUM_TO_WRITE, Addend, Control, Lanes, Source

@@ -5,10 +5,9 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..lib.queue import Queue
-from ..ports import Write, unit_ports
+from ..ports import Beat, ReadRequest, Write, unit_ports
 from ..shared import Shared, place
 from .bursts import transfers
-from .read_dma import Beat, ReadRequest
 from .transfers import BeatWalker, BurstReader, account
 
 __all__ = ["Loader"]

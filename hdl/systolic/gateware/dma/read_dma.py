@@ -1,31 +1,15 @@
 """The read DMA: the memory bus's read channels, shared by those who read."""
 
 from amaranth.hdl import Module, Signal
-from amaranth.lib import data, stream
+from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ..lib.axi import AXI4, INCR
 from ..lib.queue import Queue
+from ..ports import Beat, ReadRequest
 from ..shared import Shared, place
 
-__all__ = ["Beat", "ReadDma", "ReadRequest"]
-
-
-class ReadRequest(data.StructLayout):
-    """A burst to read: its first byte, on a bus word; its beats, such that it stays within 4 KB."""
-
-    def __init__(self):
-        super().__init__({"address": 32, "beats": 9})
-
-
-class Beat(data.StructLayout):
-    """A bus word that was read, for one cycle: whoever asked for it has room for it.
-
-    ``error``: the bus reported one. ``last``: the burst's last.
-    """
-
-    def __init__(self, config):
-        super().__init__({"valid": 1, "data": 8 * config.bus_bytes, "error": 1, "last": 1})
+__all__ = ["ReadDma"]
 
 
 class ReadDma(Shared):

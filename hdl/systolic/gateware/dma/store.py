@@ -4,9 +4,9 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ..delay import delay
 from ..lib.axi import AXI4, INCR
 from ..lib.queue import Queue
-from ..matrix.skew import delay
 from ..ports import BufferRead, unit_ports
 from ..shared import Shared, place
 from .bursts import Burst, BurstWalker, transfers

@@ -5,10 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..lib.queue import Queue
-from ..ports import Error
+from ..ports import Error, ReadRequest
 from ..shared import Shared, place
 from .bursts import Burst, BurstWalker, Transfer
-from .read_dma import ReadRequest
 
 __all__ = ["BeatWalker", "BurstReader", "Step", "account", "receive_depth"]
 

@@ -5,9 +5,8 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ..lib.queue import Queue
-from ..ports import fields, unit_ports
+from ..ports import Beat, ReadRequest, fields, unit_ports
 from ..shared import Shared, place
-from .read_dma import Beat, ReadRequest
 from .transfers import BurstReader, account
 
 __all__ = ["WeightReader"]

@@ -1,30 +1,17 @@
 """The registers that the host sees, behind an AXI4-Lite slave."""
 
 from amaranth.hdl import Cat, Const, Module, Signal
-from amaranth.lib import data, wiring
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ... import registers
+from ..lib.axi import AxiLite
 from ..shared import Shared, place
 from .counters import Counters
 
-__all__ = ["AxiLite", "ControlRegisters", "control_ports"]
+__all__ = ["ControlRegisters", "control_ports"]
 
 _OKAY, _SLVERR = 0, 2
-
-
-class AxiLite(wiring.Signature):
-    """AXI4-Lite with 32 bits of data, seen by the manager; names of the specification. There is no AxPROT."""
-
-    def __init__(self, address_width):
-        self.address_width = address_width
-        super().__init__({
-            "awaddr": Out(address_width), "awvalid": Out(1), "awready": In(1),
-            "wdata": Out(32), "wstrb": Out(4), "wvalid": Out(1), "wready": In(1),
-            "bresp": In(2), "bvalid": In(1), "bready": Out(1),
-            "araddr": Out(address_width), "arvalid": Out(1), "arready": In(1),
-            "rdata": In(32), "rresp": In(2), "rvalid": In(1), "rready": Out(1),
-        })
 
 
 def control_ports(config):

@@ -7,7 +7,7 @@ is the channel's and the field's, as in ``bus.ar.payload.len`` for ARLEN.
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["AXI4", "Address", "DECERR", "INCR", "OKAY", "ReadData", "Response", "SLVERR", "WriteData"]
+__all__ = ["AXI4", "Address", "AxiLite", "DECERR", "INCR", "OKAY", "ReadData", "Response", "SLVERR", "WriteData"]
 
 #: RRESP and BRESP; bit 1 is set in every error.
 OKAY, SLVERR, DECERR = 0, 2, 3
@@ -64,3 +64,17 @@ class AXI4(wiring.Signature):
             members |= {"aw": Out(stream.Signature(Address())), "w": Out(stream.Signature(WriteData(bus_bytes))),
                         "b": In(stream.Signature(Response()))}
         super().__init__(members)
+
+
+class AxiLite(wiring.Signature):
+    """AXI4-Lite with 32 bits of data, seen by the manager; names of the specification. There is no AxPROT."""
+
+    def __init__(self, address_width):
+        self.address_width = address_width
+        super().__init__({
+            "awaddr": Out(address_width), "awvalid": Out(1), "awready": In(1),
+            "wdata": Out(32), "wstrb": Out(4), "wvalid": Out(1), "wready": In(1),
+            "bresp": In(2), "bvalid": In(1), "bready": Out(1),
+            "araddr": Out(address_width), "arvalid": Out(1), "arready": In(1),
+            "rdata": In(32), "rresp": In(2), "rvalid": In(1), "rready": Out(1),
+        })

@@ -5,10 +5,10 @@ from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 
 from ...config import Format
+from ..delay import delay
 from ..lib.float import FloatAdder, Psum, encode_psum
 from ..shared import Shared, place
 from ..vendor.ecp5_memory import Ecp5Memory
-from .skew import delay
 
 __all__ = ["Accumulators", "Command"]
 

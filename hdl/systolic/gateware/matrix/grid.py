@@ -24,10 +24,10 @@ from amaranth.hdl import Cat, Const, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from ..delay import delay
 from ..shared import Shared, place
 from ..vendor.multiplier import MULTIPLIERS
 from .mac import adder, product
-from .skew import delay
 
 __all__ = ["Cell", "Control", "Grid", "Row"]
 

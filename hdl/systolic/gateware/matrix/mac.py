@@ -9,10 +9,10 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ...config import Format
+from ..delay import delay
 from ..lib.float import FloatAdder, Operand, OperandDecoder, Psum, Term
 from ..shared import Shared, place
 from ..vendor.multiplier import MULTIPLIERS
-from .skew import delay
 
 __all__ = ["Bf16Product", "IntegerAdder", "adder", "product", "recode", "zero_psum"]
 

@@ -4,13 +4,15 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..delay import delay
 from ..lib.queue import Queue
+from ..ports import RowCommand
 from ..shared import Shared, place
 from .accumulators import Accumulators, Command
 from .grid import Control, Grid
 from .mac import recode, zero_psum
-from .row_gate import RowCommand, RowGate
-from .skew import Skew, delay
+from .row_gate import RowGate
+from .skew import Skew
 from .weight_fifo import WeightFifo
 
 __all__ = ["MatrixUnit", "RowCommand", "Status"]

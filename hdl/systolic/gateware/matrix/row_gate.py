@@ -4,25 +4,12 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from ..delay import delay
+from ..ports import RowCommand
 from ..shared import Shared
 from ..vendor.ecp5_carry import equal
-from .skew import delay
 
-__all__ = ["RowCommand", "RowGate"]
-
-
-class RowCommand(data.StructLayout):
-    """An activation row and what to do with it.
-
-    ``data``: R elements. ``switch``: multiply this row and those after it by the next tile. ``address``,
-    ``accumulate``, ``last``: see :class:`~systolic.gateware.matrix.accumulators.Command`.
-    """
-
-    def __init__(self, arch):
-        super().__init__({
-            "data": data.ArrayLayout(arch.format.width, arch.rows),
-            "address": arch.address_width, "accumulate": 1, "switch": 1, "last": 1,
-        })
+__all__ = ["RowGate"]
 
 
 class RowGate(Shared):

@@ -5,9 +5,8 @@ from amaranth.lib import data, stream
 from amaranth.lib.wiring import Out
 
 from ..lib.queue import Queue
-from ..ports import BufferRead, Command, fields, unit_ports
+from ..ports import BufferRead, Command, RowCommand, fields, unit_ports
 from ..shared import Shared, place
-from .matrix_unit import RowCommand
 
 __all__ = ["RowReader"]
 

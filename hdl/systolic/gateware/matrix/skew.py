@@ -1,25 +1,12 @@
-"""Moving values in time: plain delays, and the skew that turns a vector into a wave."""
+"""The skew that turns a vector into a wave."""
 
-from amaranth.hdl import Cat, Module, Shape, Signal, Value
+from amaranth.hdl import Cat, Module
 from amaranth.lib.wiring import In, Out
 
+from ..delay import delay
 from ..shared import Shared, place
 
-__all__ = ["Skew", "delay"]
-
-
-def delay(m, value, cycles, name, *, reset_less=True):
-    """``value`` of so many cycles ago, through one shift register called ``name``."""
-    if cycles == 0:
-        return value
-    shape = value.shape()
-    bits = Value.cast(value)
-    register = Signal(len(bits) * cycles, name=name, reset_less=reset_less)
-    m.d.sync += register.eq(Cat(bits, register))
-    oldest = register[len(bits) * (cycles - 1):]
-    if isinstance(shape, Shape):
-        return oldest.as_signed() if shape.signed else oldest
-    return shape(oldest)
+__all__ = ["Skew"]
 
 
 class _Delay(Shared):

@@ -5,8 +5,8 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
-from ..dma.read_dma import Beat, ReadRequest
 from ..lib.queue import Queue
+from ..ports import Beat, ReadRequest
 from ..shared import Shared, place
 
 __all__ = ["Fetcher"]

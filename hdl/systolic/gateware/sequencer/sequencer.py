@@ -5,8 +5,7 @@ from amaranth.lib import data, enum, stream
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
-from ..dma.read_dma import Beat, ReadRequest
-from ..ports import Command, Error, fields
+from ..ports import Beat, Command, Error, ReadRequest, fields
 from ..shared import Shared, place
 from .decoder import Decoder
 from .fetch import Fetcher

@@ -7,7 +7,7 @@ the grid does not know which one it has; :class:`GenericMultiplier` is the speci
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
-from ..matrix.skew import delay
+from ..delay import delay
 from ..shared import Shared
 from .ecp5_carry import carry_chain
 

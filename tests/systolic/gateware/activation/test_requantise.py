@@ -7,7 +7,7 @@ import pytest
 from amaranth.hdl import Module, Signal, Value, signed
 
 from systolic.gateware.activation.requantise import Requantise, Scale, decode_scale
-from systolic.gateware.matrix.skew import delay
+from systolic.gateware.delay import delay
 from systolic.gateware.shared import place
 from systolic_sim.golden.activation import record
 from systolic_sim.golden.requantise import requantise, requantise_fp32

@@ -6,7 +6,8 @@ import pytest
 from amaranth.hdl import Module, Shape, Signal, signed
 from amaranth.lib import data
 
-from systolic.gateware.matrix.skew import Skew, delay
+from systolic.gateware.delay import delay
+from systolic.gateware.matrix.skew import Skew
 from systolic.gateware.shared import place
 
 LANES = [1, 3, 16, 17, 33]
