@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 
-from systolic.cli import add_config_arguments, config_from
+from systolic.commands.options import add_config_arguments, config_from
 from systolic.config import Arch, Impl, UserError
 
 __all__ = ["add"]

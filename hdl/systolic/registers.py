@@ -12,7 +12,7 @@ from pathlib import Path
 
 from .config import UserError
 
-__all__ = ["ADDRESS_WIDTH", "Field", "Register", "add", "address", "constants", "counters", "document", "register",
+__all__ = ["ADDRESS_WIDTH", "Field", "Register", "address", "constants", "counters", "document", "header", "register",
            "registers"]
 
 #: Bits of a register's address.
@@ -166,19 +166,3 @@ def header():
         path = Path(folder, "tpu_registers.h")
         CHeaderExporter().export(_top(), str(path), reuse_typedefs=False)
         return path.read_text()
-
-
-def add(subparsers):
-    parser = subparsers.add_parser("registers", help="write the register map for C, Python and people",
-                                   description="Write tpu_registers.h, tpu_registers.py and registers.md.")
-    parser.add_argument("--out", default="build/registers", help="folder to write to (%(default)s)")
-    parser.set_defaults(run=_write)
-
-
-def _write(args):
-    folder = Path(args.out)
-    folder.mkdir(parents=True, exist_ok=True)
-    for name, text in (("tpu_registers.h", header()), ("tpu_registers.py", constants()), ("registers.md", document())):
-        (folder / name).write_text(text)
-        print(folder / name)
-    return 0

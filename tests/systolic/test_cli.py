@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from systolic import cli
+from systolic.commands import options
 from systolic.config import PRESETS, Arch, Impl
 from systolic.tpu_config import TPU_PRESETS
 
@@ -138,22 +139,22 @@ def test_generate_a_tpu(folder, capsys):
     assert sidecar["memories"]["unified_buffer"] == {"bytes": 1024, "banks": 16}
 
 
-def parse(*arguments, what=cli.config_from):
+def parse(*arguments, what=options.config_from):
     parser = cli._Parser()
-    cli.add_config_arguments(parser)
-    cli.add_tpu_arguments(parser)
+    options.add_config_arguments(parser)
+    options.add_tpu_arguments(parser)
     return what(parser.parse_args(arguments))
 
 
 def test_engines():
     """A preset, and a preset with changes to the machine or its matrix unit."""
-    assert all(parse("--tpu", name, what=cli.tpu_from) == config for name, config in TPU_PRESETS.items())
-    assert parse("--config", "int8_8x8", what=cli.tpu_from) is None
-    changed = parse("--tpu", "tpu_8x8", "--cols", "12", "--lanes", "6", "--psum-stages", "2", what=cli.tpu_from)
+    assert all(parse("--tpu", name, what=options.tpu_from) == config for name, config in TPU_PRESETS.items())
+    assert parse("--config", "int8_8x8", what=options.tpu_from) is None
+    changed = parse("--tpu", "tpu_8x8", "--cols", "12", "--lanes", "6", "--psum-stages", "2", what=options.tpu_from)
     assert (changed.name, changed.lanes, changed.unit.name) == ("tpu_8x12_variant", 6, "tpu_8x12_engine_unit")
     assert (changed.unit.arch.cols, changed.unit.impl.psum_stages) == (12, 2)
     assert changed.buffer_size == TPU_PRESETS["tpu_8x8"].buffer_size
-    assert parse("--tpu", "tpu_8x8", "--name", "mine", what=cli.tpu_from).name == "mine"
+    assert parse("--tpu", "tpu_8x8", "--name", "mine", what=options.tpu_from).name == "mine"
 
 
 def test_configurations():

@@ -1,49 +1,13 @@
 """``systolic report``: measures the claims about matrix unit or TPU, prints the tables and writes a page of docs/."""
 
-import dataclasses
 from pathlib import Path
 
 import rich.console
 import rich.progress
-import rich.table
 
 from systolic.config import ConfigError
 
-__all__ = ["Table", "add"]
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Table:
-    """A claim and the figures that bear it out.
-
-    Parameters
-    ----------
-    title, claim : str
-    columns : tuple of str
-    rows : list of tuple of str
-    holds : bool
-        Whether the figures bear out the claim.
-    """
-
-    title: str
-    claim: str
-    columns: tuple
-    rows: list
-    holds: bool
-
-    def markdown(self):
-        lines = [f"## {self.title}", "", f"Claim: {self.claim}. **{'Holds' if self.holds else 'Does not hold'}.**", ""]
-        lines += [f"| {' | '.join(self.columns)} |", "|---" * len(self.columns) + "|"]
-        return "\n".join(lines + [f"| {' | '.join(row)} |" for row in self.rows]) + "\n"
-
-    def rich(self):
-        verdict = "holds" if self.holds else "DOES NOT HOLD"
-        table = rich.table.Table(title=self.title, caption=f"{verdict}: {self.claim}")
-        for number, column in enumerate(self.columns):
-            table.add_column(column, justify="right" if number else "left")
-        for row in self.rows:
-            table.add_row(*(cell.strip("*") for cell in row))
-        return table
+__all__ = ["add"]
 
 
 def add(subparsers):
@@ -57,10 +21,9 @@ def add(subparsers):
 
 
 def _report(args):
-    from systolic_sim.claims import matrix_unit as claims  # only here: imports all there is
-    from systolic_sim.claims import tpu as tpu_claims
+    from . import matrix_unit, tpu  # only here: they import all there is
 
-    known = tpu_claims.CLAIMS if args.tpu else claims.CLAIMS
+    known = (tpu if args.tpu else matrix_unit).CLAIMS
     for name in args.claims:
         if name not in known:
             raise ConfigError(f"claim must be one of {', '.join(known)}, not {name!r}")

@@ -14,7 +14,7 @@ import sys
 import numpy as np
 
 from systolic.config import Arch, Config, Format, Impl, preset
-from systolic_sim.claims.command import Table
+from systolic_sim.claims.table import Table
 from systolic_sim.cycles.schedule import schedule
 from systolic_sim.golden import bf16
 from systolic_sim.golden.matrix_unit import MatrixUnit

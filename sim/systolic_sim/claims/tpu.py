@@ -16,7 +16,7 @@ from systolic.config import Arch, Config, Impl
 from systolic.tpu_config import TpuConfig, tpu_preset
 from systolic_sim import layers
 from systolic_sim.claims.check import compare, compare_illegal
-from systolic_sim.claims.command import Table
+from systolic_sim.claims.table import Table
 from systolic_sim.cycles.tpu import predict
 from systolic_sim.emulator import Emulator
 from systolic_sim.programs.illegal import KINDS

@@ -8,7 +8,7 @@ import pytest
 from systolic import verilog
 from systolic.config import ConfigError
 from systolic_sim.benches import runner
-from systolic_sim.benches.runner import TPU_PRESETS, run_bench
+from systolic_sim.benches.runner import TPUS, run_bench
 from systolic_sim.rtl import toolchain
 
 TESTS = {"transfers", "random_programs", "withheld", "interrupts", "host_registers", "bus_errors",
@@ -58,7 +58,7 @@ FAULTS = {
 
 @functools.cache
 def sound():
-    return verilog.generate(TPU_PRESETS[SMALL])
+    return verilog.generate(TPUS[SMALL])
 
 
 def faulty(changed):
@@ -78,9 +78,9 @@ def faulty(changed):
 
 
 @pytest.mark.parametrize("name, simulator", [
-    *((name, "verilator") for name in TPU_PRESETS), pytest.param(SMALL, "icarus", marks=ICARUS)])
+    *((name, "verilator") for name in TPUS), pytest.param(SMALL, "icarus", marks=ICARUS)])
 def test_bench(name, simulator):
-    report = run_bench(TPU_PRESETS[name], simulator)
+    report = run_bench(TPUS[name], simulator)
     assert not report.failed, report.log
     assert set(report.passed) == TESTS
 
@@ -89,7 +89,7 @@ def test_bench(name, simulator):
 def test_bench_notices_a_fault(fault):
     changed, test, message = FAULTS[fault]
     simulator = "icarus" if toolchain.icarus_available() else "verilator"
-    report = run_bench(TPU_PRESETS[SMALL], simulator, test=test or "host_registers", design=faulty(changed))
+    report = run_bench(TPUS[SMALL], simulator, test=test or "host_registers", design=faulty(changed))
     if test:
         assert report.failed == [test], report.log
         assert any(each in report.log for each in message.split("|")), report.log
@@ -111,6 +111,6 @@ def test_main_runs_the_engines_asked_for(monkeypatch, capsys):
     assert ran == [("tpu_4x4", "verilator")] and "tpu_4x4" in capsys.readouterr().out
     ran.clear()
     assert runner.main(simulators=["verilator"]) == 0
-    assert {name for name, _ in ran} == runner.CONFIGS.keys() | TPU_PRESETS.keys()
+    assert {name for name, _ in ran} == runner.CONFIGS.keys() | TPUS.keys()
     with pytest.raises(ConfigError, match="tpu must be one of tpu_4x4, .*, not 'x'"):
         runner.main(tpus=["x"])

@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from . import isa
-from .config import UserError
+from .. import isa
+from ..config import UserError
 
 __all__ = ["add_assemble", "add_disassemble", "add_isa"]
 

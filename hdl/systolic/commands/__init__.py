@@ -1,0 +1,1 @@
+"""Subcommands of the ``systolic`` command that belong to the generator."""
