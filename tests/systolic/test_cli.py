@@ -133,9 +133,9 @@ def test_the_installed_command(folder):
 
 def test_generate_a_tpu(folder, capsys):
     assert run(["generate", "--tpu", "tpu_4x4", "--rows", "3", "--buffer-size", "1024", "--out", "ip"]) == 0
-    assert left_behind(folder) == ["file", "ip/tpu_3x4_engine.json", "ip/tpu_3x4_engine.v"]
-    assert "\nmodule tpu_3x4_engine(" in (folder / "ip/tpu_3x4_engine.v").read_text()
-    sidecar = json.loads((folder / "ip/tpu_3x4_engine.json").read_text())
+    assert left_behind(folder) == ["file", "ip/tpu_3x4_variant.json", "ip/tpu_3x4_variant.v"]
+    assert "\nmodule tpu_3x4_variant(" in (folder / "ip/tpu_3x4_variant.v").read_text()
+    sidecar = json.loads((folder / "ip/tpu_3x4_variant.json").read_text())
     assert sidecar["memories"]["unified_buffer"] == {"bytes": 1024, "banks": 16}
 
 
@@ -146,13 +146,13 @@ def parse(*arguments, what=options.config_from):
     return what(parser.parse_args(arguments))
 
 
-def test_engines():
+def test_tpus():
     """A preset, and a preset with changes to the machine or its matrix unit."""
     assert all(parse("--tpu", name, what=options.tpu_from) == config for name, config in TPU_PRESETS.items())
     assert parse("--config", "int8_8x8", what=options.tpu_from) is None
     changed = parse("--tpu", "tpu_8x8", "--cols", "12", "--lanes", "6", "--psum-stages", "2", what=options.tpu_from)
-    assert (changed.name, changed.lanes, changed.unit.name) == ("tpu_8x12_variant", 6, "tpu_8x12_engine_unit")
-    assert (changed.unit.arch.cols, changed.unit.impl.psum_stages) == (12, 2)
+    assert (changed.name, changed.lanes, changed.matrix.name) == ("tpu_8x12_variant", 6, "tpu_8x12_variant_unit")
+    assert (changed.matrix.arch.cols, changed.matrix.impl.psum_stages) == (12, 2)
     assert changed.buffer_size == TPU_PRESETS["tpu_8x8"].buffer_size
     assert parse("--tpu", "tpu_8x8", "--name", "mine", what=options.tpu_from).name == "mine"
 
