@@ -16,7 +16,8 @@ import importlib
 import pkgutil
 
 from systolic import verilog
-from systolic.config import Config, UserError
+from systolic.config import Config
+from systolic.errors import UserError
 
 from .clocks import Oscillator
 from .devices import Device

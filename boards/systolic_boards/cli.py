@@ -4,7 +4,8 @@ import argparse
 import dataclasses
 
 from systolic.commands.options import add_config_arguments, config_from
-from systolic.config import Arch, Impl, UserError
+from systolic.config import Arch, Impl
+from systolic.errors import UserError
 
 __all__ = ["add"]
 

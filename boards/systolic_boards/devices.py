@@ -7,7 +7,7 @@ wheels and are named by the Python module that has them, so nothing needs to be 
 import dataclasses
 import re
 
-from systolic.config import UserError
+from systolic.errors import UserError
 
 __all__ = ["DEVICES", "Device", "DeviceError", "Family", "Program", "device"]
 

@@ -9,7 +9,7 @@ import argparse
 import importlib.metadata
 import sys
 
-from .config import UserError
+from .errors import UserError
 
 __all__ = ["main"]
 

@@ -9,15 +9,9 @@ import dataclasses
 import enum
 import functools
 
-__all__ = ["Arch", "Config", "ConfigError", "Format", "Impl", "PRESETS", "UserError", "preset"]
+from .errors import require, require_int
 
-
-class UserError(Exception):
-    """What the user can mend; the command prints the message in place of a traceback."""
-
-
-class ConfigError(UserError, ValueError):
-    """A parameter outside what is allowed; the message names it, its value and the range."""
+__all__ = ["Arch", "Config", "Format", "Impl", "PRESETS", "preset"]
 
 
 class Format(enum.Enum):
@@ -30,18 +24,6 @@ class Format(enum.Enum):
     def width(self):
         """Bits of one weight or activation on the streams."""
         return 8 if self is Format.INT8 else 16
-
-
-def _require(condition, parameter, allowed, value):
-    if not condition:
-        raise ConfigError(f"{parameter} must be {allowed}, not {value!r}")
-
-
-def _require_int(parameter, value, low, high=None, reason=""):
-    allowed = f"an integer from {low} to {high}" if high is not None else \
-              "a positive integer" if low == 1 else f"an integer of at least {low}"
-    _require(isinstance(value, int) and not isinstance(value, bool) and value >= low
-             and (high is None or value <= high), parameter, allowed + reason, value)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -79,16 +61,16 @@ class Arch:
     result_fifo_depth: int = 0
 
     def __post_init__(self):
-        _require_int("rows", self.rows, 1, 256)
-        _require_int("cols", self.cols, 1, 256)
+        require_int("rows", self.rows, 1, 256)
+        require_int("cols", self.cols, 1, 256)
         formats = [format.value for format in Format]
         if not isinstance(self.format, Format):
-            _require(self.format in formats, "format", "one of " + ", ".join(formats), self.format)
+            require(self.format in formats, "format", "one of " + ", ".join(formats), self.format)
             object.__setattr__(self, "format", Format(self.format))
-        _require_int("accumulator_depth", self.accumulator_depth, self.rows,
-                     65536, " (from the number of rows)")
-        _require_int("weight_fifo_depth", self.weight_fifo_depth, 1, 1024)
-        _require_int("result_fifo_depth", self.result_fifo_depth, 0, 65536)
+        require_int("accumulator_depth", self.accumulator_depth, self.rows,
+                    65536, " (from the number of rows)")
+        require_int("weight_fifo_depth", self.weight_fifo_depth, 1, 1024)
+        require_int("result_fifo_depth", self.result_fifo_depth, 0, 65536)
 
     @property
     def address_width(self):
@@ -164,18 +146,18 @@ class Impl:
 
     def __post_init__(self):
         if self.product_stages is not None:
-            _require_int("product_stages", self.product_stages, 0, 3)
+            require_int("product_stages", self.product_stages, 0, 3)
         if self.psum_stages is not None:
-            _require_int("psum_stages", self.psum_stages, 1, 8)
-        _require_int("hop_stages", self.hop_stages, 1, 4)
-        _require_int("gate_stages", self.gate_stages, 0, 1)
-        _require_int("adder_stages", self.adder_stages, 1, 2)
-        _require_int("memory_stages", self.memory_stages, 1, 3)
-        _require(self.memory in self.MEMORIES, "memory",
-                 "one of " + ", ".join(self.MEMORIES), self.memory)
-        _require(self.multiplier in self.MULTIPLIERS, "multiplier",
-                 "one of " + ", ".join(self.MULTIPLIERS), self.multiplier)
-        _require_int("lut_rows", self.lut_rows, 0)
+            require_int("psum_stages", self.psum_stages, 1, 8)
+        require_int("hop_stages", self.hop_stages, 1, 4)
+        require_int("gate_stages", self.gate_stages, 0, 1)
+        require_int("adder_stages", self.adder_stages, 1, 2)
+        require_int("memory_stages", self.memory_stages, 1, 3)
+        require(self.memory in self.MEMORIES, "memory",
+                "one of " + ", ".join(self.MEMORIES), self.memory)
+        require(self.multiplier in self.MULTIPLIERS, "multiplier",
+                "one of " + ", ".join(self.MULTIPLIERS), self.multiplier)
+        require_int("lut_rows", self.lut_rows, 0)
 
 
 # Psum latencies that a cell of each format can have, and the one it has when nobody asks.
@@ -219,26 +201,26 @@ class Config:
         if self.impl.product_stages is None:
             stages = 1 if self.impl.psum_stages < 8 else 0
             object.__setattr__(self, "impl", dataclasses.replace(self.impl, product_stages=stages))
-        _require_int("psum_stages", self.impl.psum_stages, low, high,
-                     f" with format {self.arch.format.value}")
+        require_int("psum_stages", self.impl.psum_stages, low, high,
+                    f" with format {self.arch.format.value}")
         self._check_multiplier()
-        _require_int("memory_stages", self.impl.memory_stages, 1, min(3, self.array_latency - 1),
-                     " (the way through so small an array)")
+        require_int("memory_stages", self.impl.memory_stages, 1, min(3, self.array_latency - 1),
+                    " (the way through so small an array)")
         if self.impl.memory == "ecp5_block":
-            _require_int("accumulator_depth", self.arch.accumulator_depth, 1, 512, " with memory ecp5_block")
-            _require_int("memory_stages", self.impl.memory_stages, 3, 3, " with memory ecp5_block")
-        _require(isinstance(self.name, str) and self.name.isidentifier() and self.name.isascii()
-                 and self.name not in _KEYWORDS, "name", "a Verilog identifier", self.name)
+            require_int("accumulator_depth", self.arch.accumulator_depth, 1, 512, " with memory ecp5_block")
+            require_int("memory_stages", self.impl.memory_stages, 3, 3, " with memory ecp5_block")
+        require(isinstance(self.name, str) and self.name.isidentifier() and self.name.isascii()
+                and self.name not in _KEYWORDS, "name", "a Verilog identifier", self.name)
 
     def _check_multiplier(self):
         impl = self.impl
         if impl.multiplier != "generic":
-            _require_int("product_stages", impl.product_stages, 1, 3, f" with multiplier {impl.multiplier}")
+            require_int("product_stages", impl.product_stages, 1, 3, f" with multiplier {impl.multiplier}")
         if impl.multiplier in ("ecp5_lut", "ice40_dsp"):
-            _require(self.arch.format is Format.INT8, "format", f"int8 with multiplier {impl.multiplier}",
-                     self.arch.format.value)
+            require(self.arch.format is Format.INT8, "format", f"int8 with multiplier {impl.multiplier}",
+                    self.arch.format.value)
         most = self.arch.rows if impl.multiplier == "ecp5_dsp" and self.arch.format is Format.INT8 else 0
-        _require_int("lut_rows", impl.lut_rows, 0, most, " (the int8 rows with multiplier ecp5_dsp)")
+        require_int("lut_rows", impl.lut_rows, 0, most, " (the int8 rows with multiplier ecp5_dsp)")
 
     @property
     def ecp5(self):
@@ -341,5 +323,5 @@ def preset(name):
     ConfigError
         If there is none; the message lists those there are.
     """
-    _require(name in PRESETS, "config", "one of " + ", ".join(PRESETS), name)
+    require(name in PRESETS, "config", "one of " + ", ".join(PRESETS), name)
     return PRESETS[name]

@@ -10,7 +10,7 @@ import importlib.resources
 import tempfile
 from pathlib import Path
 
-from .config import UserError
+from .errors import UserError
 
 __all__ = ["ADDRESS_WIDTH", "Field", "Register", "address", "constants", "counters", "document", "header", "register",
            "registers"]

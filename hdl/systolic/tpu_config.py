@@ -2,14 +2,10 @@
 
 import dataclasses
 
-from .config import Arch, Config, ConfigError, Format, Impl
+from .config import Arch, Config, Format, Impl
+from .errors import require
 
 __all__ = ["TPU_PRESETS", "TpuConfig", "tpu_preset"]
-
-
-def _require(condition, parameter, allowed, value):
-    if not condition:
-        raise ConfigError(f"{parameter} must be {allowed}, not {value!r}")
 
 
 def _power_of_two(value):
@@ -56,17 +52,17 @@ class TpuConfig:
 
     def __post_init__(self):
         arch = self.matrix.arch
-        _require(arch.format is Format.INT8, "format", "int8 in a TPU v1", arch.format.value)
-        _require(isinstance(self.lanes, int) and 1 <= self.lanes <= arch.cols, "lanes",
-                 f"from 1 to the {arch.cols} columns", self.lanes)
-        _require(_power_of_two(self.bus_bytes) and 4 <= self.bus_bytes <= 64, "bus_bytes",
-                 "a power of two from 4 to 64", self.bus_bytes)
-        _require(isinstance(self.buffer_size, int) and self.buffer_size % self.banks == 0
-                 and 2 * self.banks <= self.buffer_size <= 2**30, "buffer_size",
-                 f"a multiple of {self.banks} from {2 * self.banks} to 2**30", self.buffer_size)
+        require(arch.format is Format.INT8, "format", "int8 in a TPU v1", arch.format.value)
+        require(isinstance(self.lanes, int) and 1 <= self.lanes <= arch.cols, "lanes",
+                f"from 1 to the {arch.cols} columns", self.lanes)
+        require(_power_of_two(self.bus_bytes) and 4 <= self.bus_bytes <= 64, "bus_bytes",
+                "a power of two from 4 to 64", self.bus_bytes)
+        require(isinstance(self.buffer_size, int) and self.buffer_size % self.banks == 0
+                and 2 * self.banks <= self.buffer_size <= 2**30, "buffer_size",
+                f"a multiple of {self.banks} from {2 * self.banks} to 2**30", self.buffer_size)
         for parameter, most in (("burst_beats", 256), ("reads_in_flight", 64)):
             value = getattr(self, parameter)
-            _require(isinstance(value, int) and 1 <= value <= most, parameter, f"an integer from 1 to {most}", value)
+            require(isinstance(value, int) and 1 <= value <= most, parameter, f"an integer from 1 to {most}", value)
 
     @property
     def banks(self):
@@ -131,5 +127,5 @@ def tpu_preset(name):
     ConfigError
         If there is none; the message lists those there are.
     """
-    _require(name in TPU_PRESETS, "tpu", "one of " + ", ".join(TPU_PRESETS), name)
+    require(name in TPU_PRESETS, "tpu", "one of " + ", ".join(TPU_PRESETS), name)
     return TPU_PRESETS[name]

@@ -11,7 +11,7 @@ import itertools
 import numpy as np
 
 from systolic import isa
-from systolic.config import UserError
+from systolic.errors import UserError
 from systolic_sim.golden import activation
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import Program

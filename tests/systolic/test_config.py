@@ -5,7 +5,8 @@ import itertools
 
 import pytest
 
-from systolic.config import PRESETS, Arch, Config, ConfigError, Format, Impl, preset
+from systolic.config import PRESETS, Arch, Config, Format, Impl, preset
+from systolic.errors import ConfigError
 
 BYTE, TILES = "an integer from 1 to 256", "an integer from 1 to 1024"
 BAD_ARCH = [

@@ -9,7 +9,7 @@ import pytest
 
 from systolic import registers
 from systolic.cli import main
-from systolic.config import UserError
+from systolic.errors import UserError
 
 ROOT = Path(__file__).parent.parent.parent
 

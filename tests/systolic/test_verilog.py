@@ -134,7 +134,7 @@ def test_memory_style(memory):
 def test_name_of_another_module(name, format):
     """A top module by the name of a shared one is refused, or they are told apart; in its own process, since Yosys
     ends it."""
-    program = ("from systolic import verilog; from systolic.config import *\n"
+    program = ("from systolic import verilog; from systolic.config import *; from systolic.errors import ConfigError\n"
                f"arch = Arch(rows=2, cols=2, format={format!r})\n"
                f"try: print(verilog.generate(Config(name={name!r}, arch=arch)).verilog)\n"
                "except ConfigError as error: print('refused', error)\n")

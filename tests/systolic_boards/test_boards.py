@@ -6,7 +6,8 @@ import re
 
 import pytest
 
-from systolic.config import Arch, Config, Impl, UserError
+from systolic.config import Arch, Config, Impl
+from systolic.errors import UserError
 from systolic_boards import cli
 from systolic_boards.board import BoardError, board, names, units
 from systolic_boards.clocks import Ecp5Pll, Hfosc, Ice40Pll, Oscillator

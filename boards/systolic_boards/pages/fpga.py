@@ -3,7 +3,8 @@
 import dataclasses
 from pathlib import Path
 
-from systolic.config import Arch, Config, Impl, UserError, preset
+from systolic.config import Arch, Config, Impl, preset
+from systolic.errors import UserError
 from systolic_sim.rtl.toolchain import ToolError
 
 from . import structures

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from .. import isa
-from ..config import UserError
+from ..errors import UserError
 
 __all__ = ["add_assemble", "add_disassemble", "add_isa"]
 

@@ -4,7 +4,8 @@ import dataclasses
 import inspect
 import re
 
-from ..config import PRESETS, Arch, Config, ConfigError, Impl, preset
+from ..config import PRESETS, Arch, Config, Impl, preset
+from ..errors import ConfigError
 from ..tpu_config import TPU_PRESETS, TpuConfig, tpu_preset
 
 __all__ = ["add_config_arguments", "add_tpu_arguments", "config_from", "tpu_from"]

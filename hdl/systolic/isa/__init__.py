@@ -11,7 +11,7 @@ an error before one that does not.
 
 import dataclasses
 
-from ..config import UserError
+from ..errors import UserError
 
 __all__ = [
     "BYTES", "ERRORS", "Field", "INSTRUCTIONS", "Instruction", "IsaError", "Operation", "RECORD_BYTES",

@@ -19,7 +19,8 @@ import rich.console
 import rich.progress
 import rich.table
 
-from systolic.config import Arch, Config, ConfigError, Format, Impl
+from systolic.config import Arch, Config, Format, Impl
+from systolic.errors import ConfigError
 from systolic.tpu_config import TpuConfig, tpu_preset
 from systolic_sim.rtl import toolchain
 from systolic_sim.rtl.primitives import models_for

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 
 from systolic import isa
-from systolic.config import UserError
+from systolic.errors import UserError
 from systolic_sim.cycles.tpu import predict
 from systolic_sim.emulator import Emulator, EmulatorError
 from systolic_sim.programs.illegal import illegal_program

@@ -5,7 +5,7 @@ from pathlib import Path
 import rich.console
 import rich.progress
 
-from systolic.config import ConfigError
+from systolic.errors import ConfigError
 
 __all__ = ["add"]
 

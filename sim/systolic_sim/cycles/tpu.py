@@ -9,7 +9,7 @@ import collections
 import dataclasses
 
 from systolic import isa
-from systolic.config import UserError
+from systolic.errors import UserError
 from systolic_sim.cycles.matrix_unit import SteppedMatrixUnit
 
 from .activation_unit import ActivationUnit

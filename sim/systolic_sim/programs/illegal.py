@@ -9,7 +9,7 @@ import functools
 import numpy as np
 
 from systolic import isa
-from systolic.config import UserError
+from systolic.errors import UserError
 from systolic_sim.programs.random import random_program
 from systolic_sim.rtl.tpu import Fault
 

@@ -19,7 +19,8 @@ import time
 
 import numpy as np
 
-from systolic.config import Format, UserError
+from systolic.config import Format
+from systolic.errors import UserError
 from systolic_sim.rtl.beats import Layout, pack, unpack
 from systolic_sim.rtl.primitives import models_for
 from systolic_sim.rtl.verilate import shared_library

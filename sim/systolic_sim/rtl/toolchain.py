@@ -15,7 +15,7 @@ import tempfile
 
 import cocotb_tools.runner
 
-from systolic.config import UserError
+from systolic.errors import UserError
 
 __all__ = ["ToolError", "Verilator", "cache_folder", "compile_cpp", "content_hash", "environment",
            "icarus_available", "lint", "require", "run", "runtime_object", "verilate", "verilator_root",

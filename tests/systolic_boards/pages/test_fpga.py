@@ -4,7 +4,8 @@ import argparse
 
 import pytest
 
-from systolic.config import Arch, Config, Impl, UserError
+from systolic.config import Arch, Config, Impl
+from systolic.errors import UserError
 from systolic_boards.devices import DEVICES, device
 from systolic_boards.flow import store, tools
 from systolic_boards.pages import fpga as table

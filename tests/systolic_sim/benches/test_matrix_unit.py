@@ -5,7 +5,7 @@ import dataclasses
 import pytest
 
 from systolic import verilog
-from systolic.config import ConfigError
+from systolic.errors import ConfigError
 from systolic_sim.benches import runner
 from systolic_sim.benches.runner import CONFIGS, run_bench
 from systolic_sim.rtl import toolchain

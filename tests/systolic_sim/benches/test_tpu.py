@@ -6,7 +6,7 @@ import re
 import pytest
 
 from systolic import verilog
-from systolic.config import ConfigError
+from systolic.errors import ConfigError
 from systolic_sim.benches import runner
 from systolic_sim.benches.runner import TPUS, run_bench
 from systolic_sim.rtl import toolchain

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from systolic import isa
-from systolic.config import Arch, Config, UserError
+from systolic.config import Arch, Config
+from systolic.errors import UserError
 from systolic.tpu_config import TpuConfig, tpu_preset
 from systolic_sim.emulator import Emulator, EmulatorError
 from systolic_sim.programs.illegal import KINDS, illegal_program

@@ -4,7 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory
 from amaranth.lib.wiring import In
 
-from ...config import ConfigError
+from ...errors import ConfigError
 from ..shared import Shared
 from .axi import AXI4, INCR, OKAY, SLVERR
 

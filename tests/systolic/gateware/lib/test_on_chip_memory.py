@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from systolic.config import ConfigError
+from systolic.errors import ConfigError
 from systolic.gateware.lib.axi import INCR, OKAY, SLVERR
 from systolic.gateware.lib.on_chip_memory import OnChipMemory
 
