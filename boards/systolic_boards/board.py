@@ -1,11 +1,4 @@
-"""A board: what is on it, and the self-test that goes onto it.
-
-::
-
-    pin ──▶ PLL ──▶ clock ──▶ reset ──▶ SelfTest ◀──▶ matrix unit, the very Verilog that ``systolic generate`` writes
-                                          │
-                                          ├──▶ LEDs
-                                          └──▶ Text ──▶ Transmitter ──▶ tx
+"""A board: its pins, its FPGA and its clock. What runs on it is a design of its own: see :mod:`.selftest.design`.
 
 Pins come from the board's description in amaranth-boards; what that lacks is added in the board's file.
 """
@@ -15,20 +8,13 @@ import functools
 import importlib
 import pkgutil
 
-from systolic import verilog
-from systolic.config import Config
 from systolic.errors import UserError
 
 from .clocks import Oscillator
 from .devices import Device
-from .flow import parts
 from .pins import Pin, constraints
-from .selftest.pattern import TILES
-from .selftest.selftest import DIGITS
-from .selftest.top import Top, to_verilog
-from .selftest.uart import DIGIT
 
-__all__ = ["Board", "BoardError", "board", "names", "units"]
+__all__ = ["Board", "BoardError", "board", "names"]
 
 
 class BoardError(UserError, ValueError):
@@ -37,7 +23,7 @@ class BoardError(UserError, ValueError):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Board:
-    """A board and its self-test.
+    """A board.
 
     Parameters
     ----------
@@ -52,9 +38,7 @@ class Board:
     device : Device
         Its FPGA.
     clock : Oscillator
-        Where its clock comes from.
-    config : Config
-        The matrix unit: one that fits well.
+        Where its clock comes from, at the frequency that a design has unless it sets another.
     leds : dict of str to tuple
         Resource, number and, if it has, subsignal of the LEDs. ``pass`` and ``fail`` light up with the verdict,
         ``alive`` blinks; ``verdict``, where there is but one, lights up with a pass and blinks with a failure.
@@ -72,7 +56,6 @@ class Board:
     resources: tuple = ()
     device: Device
     clock: Oscillator
-    config: Config
     leds: dict
     uart: tuple | None = None
     program: str
@@ -96,30 +79,9 @@ class Board:
         """Text of the constraints file: places, electrical standards, frequency of the clock."""
         return constraints(self.device.family.constraints, self.pins.values(), self.clock.pin_mhz)
 
-    def text(self, verdict):
-        """What the serial line says, with :data:`~.uart.DIGIT` for each digit of a counter or the signature."""
-        arch = self.config.arch
-        return (f"systolic {self.config.name} {arch.format.value} {arch.rows}x{arch.cols} {self.clock.mhz:g} MHz "
-                f"tiles {TILES} rows {DIGIT * DIGITS['rows']} cycles {DIGIT * DIGITS['cycles']} "
-                f"signature {DIGIT * 8} {verdict}\r\n")
-
-    def part(self, *, fault=False):
-        """The whole chip, as sources for simulation and synthesis.
-
-        Parameters
-        ----------
-        fault : bool
-            Plant one: flip one bit of one weight.
-
-        Returns
-        -------
-        Part
-        """
-        design = verilog.generate(self.config)
-        unit = parts.generated(self.config, design)
-        top = Top(self, design.sidecar["streams"], fault)
-        sources = unit.sources | {"top.v": to_verilog(top)}
-        return dataclasses.replace(unit, name=self.name, top=self.name, sources=sources)
+    def at(self, mhz):
+        """The board with its clock set to that frequency."""
+        return dataclasses.replace(self, clock=dataclasses.replace(self.clock, mhz_out=mhz))
 
 
 def _pin(port, requested, subsignal=None):
@@ -135,8 +97,8 @@ def names():
     return sorted(module.name for module in pkgutil.iter_modules(boards.__path__))
 
 
-def board(name, format=None):
-    """The board of that name, with its matrix unit of a number format (a name); ``None`` takes int8.
+def board(name):
+    """The board of that name.
 
     Raises
     ------
@@ -145,12 +107,4 @@ def board(name, format=None):
     """
     if name not in names():
         raise BoardError(f"board must be one of {', '.join(names())}, not {name!r}")
-    formats = {unit.config.arch.format.value: unit for unit in units(name)}
-    if (format or "int8") not in formats:
-        raise BoardError(f"format must be one of {', '.join(formats)} on {name}, not {format!r}")
-    return formats[format or "int8"]
-
-
-def units(name):
-    """The board of that name with each of its matrix units."""
-    return importlib.import_module(f".boards.{name}", __package__).BOARDS
+    return importlib.import_module(f".boards.{name}", __package__).BOARD

@@ -8,13 +8,14 @@ import pytest
 
 from systolic.config import Arch, Config, Impl
 from systolic.errors import UserError
-from systolic_boards import cli
-from systolic_boards.board import BoardError, board, names, units
+from systolic_boards import command
+from systolic_boards.board import BoardError, board, names
 from systolic_boards.clocks import Ecp5Pll, Hfosc, Ice40Pll, Oscillator
 from systolic_boards.flow import flow, synthesis, tools
 from systolic_boards.flow.parts import Part
 from systolic_boards.flow.progress import Progress
 from systolic_boards.pages.boards import page
+from systolic_boards.selftest.design import design, designs
 from systolic_boards.selftest.pattern import expected, program
 from systolic_boards.selftest.simulate import simulate
 
@@ -34,10 +35,10 @@ def cache(tmp_path_factory):
     ("icebreaker", None), ("tang_nano_9k", None), ("colorlight_5a75b", HYBRID), ("upduino_v3", FLOAT)])
 def test_pass_and_fail_at_the_pins(name, config):
     """Another device family or another way to show it each: two LEDs, three, one; a serial line or none; int8, bf16."""
-    target = board(name)
-    target = dataclasses.replace(target, config=config or target.config)
-    config = target.config
-    right, wrong = (simulate(target, fault=fault) for fault in (False, True))
+    test = design(name)
+    test = dataclasses.replace(test, config=config or test.config)
+    config, target = test.config, test.board
+    right, wrong = (simulate(test, fault=fault) for fault in (False, True))
     alive = {"alive"} & target.leds.keys()
     single = "verdict" in target.leds
     assert right.verdict == "PASS" and right.lit - alive == ({"verdict"} if single else {"pass"})
@@ -57,7 +58,7 @@ def test_pass_and_fail_at_the_pins(name, config):
 def test_pins(name):
     """The top has the pins that are constrained and no others, each on a place of its own on the board."""
     target = board(name)
-    ports = {port.name: port for port in synthesis.read_ports(top(target), name)}
+    ports = {port.name: port for port in synthesis.read_ports(top(name), name)}
     assert ports.keys() == target.pins.keys() and all(port.width == 1 for port in ports.values())
     assert {port.name for port in ports.values() if port.direction == "input"} <= {"clk"}
     lines = target.constraints
@@ -70,9 +71,9 @@ def test_pins(name):
     assert {"led_pass", "led_fail"} <= ports.keys() or "led_verdict" in ports
 
 
-def top(target):
+def top(name):
     """Verilog of the board's top alone, for the ports."""
-    return {"top.v": target.part().sources["top.v"]}
+    return {"top.v": design(name).part().sources["top.v"]}
 
 
 def board_sites(target):
@@ -86,11 +87,12 @@ def board_sites(target):
 
 @pytest.mark.parametrize("name", BOARDS)
 def test_board_says_what_it_is(name):
-    found = units(name)
-    assert len({unit.config.arch.format for unit in found}) == len(found) and board(name) == found[0]
-    for unit in found:
-        assert unit.name == name and unit.title and "{bitstream}" in unit.program and unit.clock.mhz >= 10
-        assert unit.pins == found[0].pins and len(unit.text("PASS")) < 120
+    found, target = designs(name), board(name)
+    assert len({each.config.arch.format for each in found}) == len(found) and design(name) == found[0]
+    assert target.name == name and target.title and "{bitstream}" in target.program
+    assert found[0].board == target
+    for each in found:
+        assert each.board.clock.mhz >= 10 and each.board.pins == target.pins and len(each.text("PASS")) < 120
 
 
 BLINK = """
@@ -119,7 +121,8 @@ def test_constraints_are_understood(name, cache):
         any(re.match(rf"{port}\b|\$.*\b{port}\b", cell) for cell in placed) for port in target.pins), placed
 
 
-@pytest.mark.parametrize("clock", [unit.clock for name in BOARDS for unit in units(name)] + [Ecp5Pll("clk", 25, 62.5)])
+@pytest.mark.parametrize("clock", [
+    *(each.board.clock for name in BOARDS for each in designs(name)), Ecp5Pll("clk", 25, 62.5)])
 def test_dividers(clock):
     """The primitives' own arithmetic gives the frequency; their oscillators stay in the data sheets' range."""
     if isinstance(clock, Ecp5Pll):
@@ -144,7 +147,7 @@ def test_frequencies():
 
 def parse(*arguments):
     parser = argparse.ArgumentParser()
-    cli.add(parser.add_subparsers())
+    command.add(parser.add_subparsers())
     return parser.parse_args(["fpga", *arguments])
 
 
@@ -152,7 +155,7 @@ def test_command_lists_boards(capsys):
     args = parse("--list-boards")
     assert args.run(args) == 0
     listed = [line.split()[0] for line in capsys.readouterr().out.splitlines()]
-    assert listed == [name for name in BOARDS for _ in units(name)]
+    assert listed == [name for name in BOARDS for _ in designs(name)]
 
 
 @pytest.mark.parametrize("arguments, code, verdict", [([], 0, "pass"), (["--fault"], 1, "fail")])
@@ -179,7 +182,7 @@ def test_device_and_board_exclude_each_other(capsys):
         parse("--board", "icebreaker", "--device", "ecp5-25f")
     assert "not allowed with argument" in capsys.readouterr().err
     with pytest.raises(BoardError):
-        board("icebreaker", "fp8")
+        design("icebreaker", "fp8")
 
 
 def test_builds_the_bitstream_of_a_board(tmp_path, monkeypatch, capsys):
@@ -202,7 +205,7 @@ def test_page():
         "resources": {name: {"used": 50, "available": 100} for name in ("LUT", "FF", "BRAM")} | {
             "DSP": {"used": 0, "available": 0}}, "fmax_mhz": {"min": 40.1, "median": 41.2, "max": 43.3}, "gops": 1.15,
         "seeds": [{"seed": 1}], "bitstream_bytes": 104090, "tools": {"place": "nextpnr 1"}, "note": "no times of DSPs"}
-    text = page([(board("icebreaker"), figures), (board("hx8k_b_evn"), seen | {"error": "too slow"})])
+    text = page([(design("icebreaker"), figures), (design("hx8k_b_evn"), seen | {"error": "too slow"})])
     rows = [line for line in text.splitlines() if line.startswith("| ")]
     assert [row.count("|") for row in rows[:3]] == [13] * 3
     assert "| int8 4x4 | 50 of 100 | 50 of 100 | 50 of 100 | none | 45 | 43.3 |" in rows[1]

@@ -4,7 +4,6 @@ from amaranth.build import Attrs
 from amaranth.build.res import ResourceManager
 from amaranth_boards.resources import LEDResources
 
-from .. import configs
 from ..board import Board
 from ..clocks import Osca
 from ..devices import device
@@ -18,10 +17,9 @@ class CrossLinkNxEvnPlatform(ResourceManager):
                                       attrs=Attrs(IO_TYPE="LVCMOS33")), [])
 
 
-_INT8 = Board(
+BOARD = Board(
     name="crosslink_nx_evn", title="CrossLink-NX EVN", platform=CrossLinkNxEvnPlatform, device=device("nexus-lifcl-40"),
-    clock=Osca(mhz=90), config=configs.LIFCL_40_INT8,
+    clock=Osca(mhz=90),
     leds={"pass": ("led", 0), "fail": ("led", 1), "alive": ("led", 7)},
     program="openFPGALoader -b crosslinknx_evn {bitstream}",
     note="oscillator on the chip, 90 MHz give or take 7 %")
-BOARDS = (_INT8,)

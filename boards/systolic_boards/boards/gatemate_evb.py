@@ -4,7 +4,6 @@ from amaranth.build import Attrs, Clock, Connector, Pins, Resource
 from amaranth.build.res import ResourceManager
 from amaranth_boards.resources import LEDResources, UARTResource
 
-from .. import configs
 from ..board import Board
 from ..clocks import Oscillator
 from ..devices import device
@@ -21,9 +20,8 @@ class GateMateEvbPlatform(ResourceManager):
         ], [Connector("pmod", 0, "IO_NB_A0 IO_NB_A1 IO_NB_A2 IO_NB_A3 - - IO_NB_B0 IO_NB_B1 IO_NB_B2 IO_NB_B3 - -")])
 
 
-_INT8 = Board(
+BOARD = Board(
     name="gatemate_evb", title="GateMate A1 EVB", platform=GateMateEvbPlatform, device=device("gatemate-a1"),
-    clock=Oscillator("clk10", 10), config=configs.GATEMATE_INT8,
+    clock=Oscillator("clk10", 10),
     leds={"pass": ("led", 0), "fail": ("led", 1), "alive": ("led", 7)}, uart=("uart", 0),
     program="openFPGALoader -b gatemate_evb_jtag {bitstream}", note="text on pin 2 of Pmod A")
-BOARDS = (_INT8,)

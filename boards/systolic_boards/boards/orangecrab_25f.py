@@ -6,7 +6,6 @@ from amaranth.build import Attrs
 from amaranth_boards.orangecrab_r0_2 import OrangeCrabR0_2_25FPlatform
 from amaranth_boards.resources import UARTResource
 
-from .. import configs
 from ..board import Board
 from ..clocks import Ecp5Pll
 from ..devices import device
@@ -17,12 +16,10 @@ DEVICE = dataclasses.replace(
     arguments=tuple({"CABGA381": "CSFBGA285", "6": "8"}.get(word, word) for word in _DEVICE.arguments),
     packing=(*_DEVICE.packing, "--freq", "38.8"))
 
-_INT8 = Board(
+BOARD = Board(
     name="orangecrab_25f", title="OrangeCrab r0.2 25F", platform=OrangeCrabR0_2_25FPlatform, device=DEVICE,
     resources=(UARTResource(0, rx="0", tx="1", conn=("io", 0), attrs=Attrs(IO_TYPE="LVCMOS33")),),
-    clock=Ecp5Pll("clk", 48, 96), config=configs.ECP5_25F_INT8,
+    clock=Ecp5Pll("clk", 48, 96),
     leds={"pass": ("rgb_led", 0, "g"), "fail": ("rgb_led", 0, "r"), "alive": ("rgb_led", 0, "b")}, uart=("uart", 0),
     program="dfu-suffix -v 1209 -p 5af0 -a {bitstream} && dfu-util -a 0 -D {bitstream}",
     note="text on the pin TX of the header")
-_BF16 = dataclasses.replace(_INT8, config=configs.ECP5_25F_BF16, clock=Ecp5Pll("clk", 48, 60))
-BOARDS = (_INT8, _BF16)

@@ -4,7 +4,6 @@ from amaranth.build import Attrs, Clock, Pins, Resource
 from amaranth.vendor import GowinPlatform
 from amaranth_boards.resources import LEDResources, UARTResource
 
-from .. import configs
 from ..board import Board
 from ..clocks import Oscillator
 from ..devices import device
@@ -24,9 +23,8 @@ class TangNano20kPlatform(GowinPlatform):
     connectors: list = []
 
 
-_INT8 = Board(
+BOARD = Board(
     name="tang_nano_20k", title="Tang Nano 20K", platform=TangNano20kPlatform, device=device("gowin-gw2a-18c"),
-    clock=Oscillator("clk27", 27), config=configs.GW2A_18_INT8,
+    clock=Oscillator("clk27", 27),
     leds={"pass": ("led", 0), "fail": ("led", 1), "alive": ("led", 5)}, uart=("uart", 0),
     program="openFPGALoader -b tangnano20k {bitstream}")
-BOARDS = (_INT8,)

@@ -4,7 +4,6 @@ import dataclasses
 
 from amaranth_boards.tang_nano_9k import TangNano9kPlatform
 
-from .. import configs
 from ..board import Board
 from ..clocks import Oscillator
 from ..devices import device
@@ -13,9 +12,8 @@ from ..devices import device
 DEVICE = device("gowin-gw1nr-9c")
 DEVICE = dataclasses.replace(DEVICE, packing=(*DEVICE.packing, "--sspi_as_gpio", "--mspi_as_gpio"))
 
-_INT8 = Board(
+BOARD = Board(
     name="tang_nano_9k", title="Tang Nano 9K", platform=TangNano9kPlatform, device=DEVICE,
-    clock=Oscillator("clk27", 27), config=configs.GW1N_9_INT8,
+    clock=Oscillator("clk27", 27),
     leds={"pass": ("led", 0), "fail": ("led", 1), "alive": ("led", 5)}, uart=("uart", 0),
     program="openFPGALoader -b tangnano9k {bitstream}")
-BOARDS = (_INT8,)

@@ -1,18 +1,13 @@
 """ULX3S with an ECP5 12F: eight LEDs and a serial port."""
 
-import dataclasses
-
 from amaranth_boards.ulx3s import ULX3S_12F_Platform
 
-from .. import configs
 from ..board import Board
 from ..clocks import Ecp5Pll
 from ..devices import device
 
-_INT8 = Board(
+BOARD = Board(
     name="ulx3s_12f", title="ULX3S 12F", platform=ULX3S_12F_Platform, device=device("ecp5-12f"),
-    clock=Ecp5Pll("clk25", 25, 100), config=configs.ECP5_25F_INT8,
+    clock=Ecp5Pll("clk25", 25, 100),
     leds={"pass": ("led", 0), "fail": ("led", 1), "alive": ("led", 7)}, uart=("uart", 0),
     program="openFPGALoader -b ulx3s {bitstream}")
-_BF16 = dataclasses.replace(_INT8, config=configs.ECP5_25F_BF16, clock=Ecp5Pll("clk25", 25, 62.5))
-BOARDS = (_INT8, _BF16)

@@ -2,14 +2,12 @@
 
 from amaranth_boards.upduino_v3 import UpduinoV3Platform
 
-from .. import configs
 from ..board import Board
 from ..clocks import Hfosc
 from ..devices import device
 
-_INT8 = Board(
+BOARD = Board(
     name="upduino_v3", title="UPduino v3", platform=UpduinoV3Platform, device=device("ice40-up5k"),
-    clock=Hfosc(mhz=24), config=configs.UP5K_INT8,
+    clock=Hfosc(mhz=24),
     leds={"pass": ("rgb_led", 0, "g"), "fail": ("rgb_led", 0, "r"), "alive": ("rgb_led", 0, "b")},
     program="iceprog {bitstream}", note="oscillator on the chip, 24 MHz give or take a tenth")
-BOARDS = (_INT8,)

@@ -25,11 +25,12 @@ def add(subparsers):
 
 
 def _run(args):
-    from ..board import names, units  # only here: Amaranth takes a while to import
+    from ..board import names  # only here: Amaranth takes a while to import
+    from ..selftest.design import designs
 
     results = []
-    for target in [unit for name in args.boards or names() for unit in units(name)]:
-        print(f"{target.name} {target.config.name}:")
+    for target in [each for name in args.boards or names() for each in designs(name)]:
+        print(f"{target.board.name} {target.config.name}:")
         results.append((target, _figures(target, args)))
     if not args.boards:
         pathlib.Path(args.out).write_text(page(results))
@@ -48,19 +49,19 @@ def _figures(target, args):
             "transcripts": [outcome.transcript for outcome in outcomes]}
     print(" / ".join(outcome.verdict or "no verdict" for outcome in outcomes))
     try:
-        build = flow.build(target.part(), target.device, freq=target.clock.mhz, seeds=args.seeds,
-                           jobs=args.jobs, constraints=target.constraints, timeout=args.timeout)
+        build = flow.build(target.part(), target.board.device, freq=target.board.clock.mhz, seeds=args.seeds,
+                           jobs=args.jobs, constraints=target.board.constraints, timeout=args.timeout)
     except ToolError as error:
         print(error)
         return seen | {"error": str(error)}
-    figures = report.write(build, pathlib.Path(args.build, folder_name(target)), clock=target.clock.mhz)
+    figures = report.write(build, pathlib.Path(args.build, folder_name(target)), clock=target.board.clock.mhz)
     print(f"{figures['fmax_mhz']['max']} MHz")
     return figures | seen
 
 
 def folder_name(target):
     """Where the results of a board go: the name of the board, for int8, or of both."""
-    return target.name + ("-bf16" if target.config.arch.format is Format.BF16 else "")
+    return target.board.name + ("-bf16" if target.config.arch.format is Format.BF16 else "")
 
 
 def page(results):
@@ -68,8 +69,8 @@ def page(results):
 
     Parameters
     ----------
-    results : list of (Board, dict)
-        Each board with each of its matrix units, and its figures: those of :func:`.report.summary`, or ``error``; with
+    results : list of (SelfTestDesign, dict)
+        Each board's self-tests, and their figures: those of :func:`.report.summary`, or ``error``; with
         ``verdicts`` and ``transcripts`` from simulation, without and with a fault.
 
     Returns
@@ -93,19 +94,19 @@ def _table(results):
 
 
 def _row(target, figures):
-    arch = target.config.arch
-    head = f"| {target.title}, `{target.name}` | {target.device.title} | {arch.format.value} {arch.rows}x{arch.cols} |"
+    arch, board = target.config.arch, target.board
+    head = f"| {board.title}, `{board.name}` | {board.device.title} | {arch.format.value} {arch.rows}x{arch.cols} |"
     verdicts = ", ".join(verdict or "none" for verdict in figures["verdicts"])
     if "error" in figures:
-        return f"{head} {figures['error']} |" + " |" * 3 + f" {target.clock.mhz:g} |" + " |" * 3 + f" {verdicts} |"
+        return f"{head} {figures['error']} |" + " |" * 3 + f" {board.clock.mhz:g} |" + " |" * 3 + f" {verdicts} |"
     counts = [f"{count['used']} of {count['available']}" if count["available"] else "none"
               for count in figures["resources"].values()]
-    return (f"{head} {' | '.join(counts)} | {target.clock.mhz:g} | {figures['fmax_mhz']['max']} | {figures['gops']} | "
+    return (f"{head} {' | '.join(counts)} | {board.clock.mhz:g} | {figures['fmax_mhz']['max']} | {figures['gops']} | "
             f"{figures['bitstream_bytes']:,} | {verdicts} |")
 
 
 def _notes(results):
-    notes = {target.title: figures["note"] for target, figures in results if figures.get("note")}
+    notes = {target.board.title: figures["note"] for target, figures in results if figures.get("note")}
     yield ""
     yield from (f"* {title}: {note}." for title, note in notes.items())
 
@@ -115,15 +116,15 @@ def _transcripts(results):
     for target, figures in results:
         option = " --format bf16" if target.config.arch.format is Format.BF16 else ""
         for fault, transcript in zip(("", " --fault"), figures["transcripts"], strict=True):
-            yield f"$ systolic fpga --board {target.name}{option} --simulate{fault}\n{transcript}"
+            yield f"$ systolic fpga --board {target.board.name}{option} --simulate{fault}\n{transcript}"
     yield "```"
 
 
 def _loading(results):
     yield from ("", "## How to load it", "", "| board | command | |", "|---|---|---|")
-    for target in {target.name: target for target, _ in results}.values():
-        bitstream = f"build/fpga/{target.name}/{target.name}.{target.device.family.bitstream}"
-        yield f"| {target.title} | `{target.program.format(bitstream=bitstream)}` | {target.note} |"
+    for target in {target.board.name: target for target, _ in results}.values():
+        bitstream = f"build/fpga/{target.board.name}/{target.board.name}.{target.board.device.family.bitstream}"
+        yield f"| {target.board.title} | `{target.board.program.format(bitstream=bitstream)}` | {target.board.note} |"
     yield ""
 
 

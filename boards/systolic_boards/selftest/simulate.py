@@ -44,14 +44,14 @@ class Outcome:
         return "\n".join(filter(None, lines))
 
 
-def simulate(board, *, fault=False, cache=None):
+def simulate(design, *, fault=False, cache=None):
     """Run a board's self-test until its verdict, and until the serial port has told it once.
 
     Parameters
     ----------
-    board : Board
+    design : SelfTestDesign
     fault : bool
-        Plant one, the same as :meth:`.Board.part` but in the very Verilog that is right.
+        Plant one, the same as :meth:`.SelfTestDesign.part` but in the very Verilog that is right.
     cache : path or None
         Folder for compiled models; ``None`` takes :func:`systolic_sim.rtl.toolchain.cache_folder`.
 
@@ -64,12 +64,12 @@ def simulate(board, *, fault=False, cache=None):
     ToolError
         If a program is missing or fails.
     """
-    design = "\n".join(board.part().sources.values())
-    text = len(board.text("PASS")) + 2 if board.uart else 0
-    cycles = 5000 + 3 * len(program(board.config))
+    board, sources = design.board, "\n".join(design.part().sources.values())
+    text = len(design.text("PASS")) + 2 if board.uart else 0
+    cycles = 5000 + 3 * len(program(design.config))
     nanoseconds = cycles * 1e3 / board.clock.mhz + text * 10 * 1e9 / BAUD
     bench = _bench(board, nanoseconds)
-    bench = str(_executable(bench + design + models_for(design), board.name, cache))
+    bench = str(_executable(bench + sources + models_for(sources), board.name, cache))
     output = toolchain.run([bench, *["+fault"] * fault])
     # By time: of several changes at once the last one counts.
     changes = {int(time): dict(zip(_outputs(board), map(int, levels), strict=True))

@@ -30,25 +30,26 @@ class Top(Elaboratable):
 
     Parameters
     ----------
-    board : Board
+    design : SelfTestDesign
     streams : dict
         Of the matrix unit's module, as its sidecar lists them.
     fault : bool
         See :class:`.SelfTest`.
     """
 
-    def __init__(self, board, streams, fault):
-        self.board = board
+    def __init__(self, design, streams, fault):
+        self.design = design
+        self.board = design.board
         self.streams = streams
         self.fault = fault
-        self.pins = {port: Signal(name=port) for port in board.pins}
+        self.pins = {port: Signal(name=port) for port in self.board.pins}
         self.ports = {port: (signal, PortDirection.Input if port == "clk" else PortDirection.Output)
                       for port, signal in self.pins.items()}
 
     def elaborate(self, platform):
         m = Module()
         self._clock(m)
-        config = self.board.config
+        config = self.design.config
         m.submodules.selftest = test = SelfTest(config, expected=expected(config), fault=self.fault)
         m.submodules.matrix_unit = Instance(config.name, *self._connections(m, test))
         # Of a length that needs no comparison: up to two seconds.
@@ -94,7 +95,7 @@ class Top(Elaboratable):
 
     def _report(self, m, test, blink):
         """Says the verdict once it is there, and then whenever the light goes out."""
-        texts = [self.board.text(verdict) for verdict in ("FAIL", "PASS")]
+        texts = [self.design.text(verdict) for verdict in ("FAIL", "PASS")]
         m.submodules.text = text = Text(texts, digits=len(test.digits) // 4)
         m.submodules.uart = uart = Transmitter(divisor=round(self.board.clock.mhz * 1e6 / BAUD))
         over = Signal()

@@ -76,30 +76,31 @@ def _run_board(args):
     if args.part or args.freq:
         raise UserError("--part and --freq go with --device, not with --board")
     target, folder = _board(args)
+    board = target.board
     if args.simulate:
         outcome = simulate.simulate(target, fault=args.fault)
         print(outcome.transcript)
         return 0 if outcome.verdict == "PASS" else 1
-    build = flow.build(target.part(fault=args.fault), target.device, freq=target.clock.mhz, seeds=args.seeds,
-                       jobs=args.jobs, constraints=target.constraints, timeout=args.timeout)
-    _tell(report.write(build, folder, clock=target.clock.mhz), folder)
-    print(target.program.format(bitstream=f"{folder}/{target.name}.{target.device.family.bitstream}"))
+    build = flow.build(target.part(fault=args.fault), board.device, freq=board.clock.mhz, seeds=args.seeds,
+                       jobs=args.jobs, constraints=board.constraints, timeout=args.timeout)
+    _tell(report.write(build, folder, clock=board.clock.mhz), folder)
+    print(board.program.format(bitstream=f"{folder}/{board.name}.{board.device.family.bitstream}"))
     return 0
 
 
 def _board(args):
     """The board with its own matrix unit or what the options describe, and the folder for its bitstream."""
-    from .board import board
     from .pages.boards import folder_name
+    from .selftest.design import design
 
     given = {field.name for kind in (Arch, Impl) for field in dataclasses.fields(kind)
              if getattr(args, field.name) is not None}
     if args.config is None and given <= {"format"}:
-        target = board(args.board, args.format)
+        target = design(args.board, args.format)
         name = folder_name(target)
     else:
-        target = dataclasses.replace(board(args.board), config=config_from(args))
-        name = f"{target.name}-{target.config.name}"
+        target = dataclasses.replace(design(args.board), config=config_from(args))
+        name = f"{target.board.name}-{target.config.name}"
     return target, f"{args.out}/{name}" + ("-fault" if args.fault else "")
 
 
@@ -117,10 +118,11 @@ def _tell(figures, folder):
 
 
 def _list_boards():
-    from .board import names, units
+    from .board import names
+    from .selftest.design import designs
 
-    for target in [unit for name in names() for unit in units(name)]:
-        arch = target.config.arch
-        print(f"{target.name:18} {target.title}: {target.device.title}; {arch.format.value} {arch.rows}x{arch.cols}, "
-              f"{target.clock.mhz:g} MHz")
+    for each in [each for name in names() for each in designs(name)]:
+        arch, board = each.config.arch, each.board
+        print(f"{board.name:18} {board.title}: {board.device.title}; {arch.format.value} {arch.rows}x{arch.cols}, "
+              f"{board.clock.mhz:g} MHz")
     return 0

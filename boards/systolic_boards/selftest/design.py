@@ -1,0 +1,92 @@
+"""The self-test of a matrix unit as a design for a board.
+
+::
+
+    pin ──▶ PLL ──▶ clock ──▶ reset ──▶ SelfTest ◀──▶ matrix unit, the very Verilog that ``systolic generate``
+                                          │           writes
+                                          ├──▶ LEDs
+                                          └──▶ Text ──▶ Transmitter ──▶ tx
+"""
+
+import dataclasses
+
+from systolic import verilog
+from systolic.config import Config
+
+from ..board import Board, BoardError, board
+from ..flow import parts
+from .pattern import TILES
+from .selftest import DIGITS
+from .top import Top, to_verilog
+from .uart import DIGIT
+from .units import UNITS
+
+__all__ = ["SelfTestDesign", "design", "designs"]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class SelfTestDesign:
+    """A board and the matrix unit that tests itself on it.
+
+    Parameters
+    ----------
+    board : Board
+        Its clock as the design sets it.
+    config : Config
+        The matrix unit.
+    """
+
+    board: Board
+    config: Config
+
+    def text(self, verdict):
+        """What the serial line says, with :data:`~.uart.DIGIT` for each digit of a counter or the signature."""
+        arch = self.config.arch
+        return (f"systolic {self.config.name} {arch.format.value} {arch.rows}x{arch.cols} {self.board.clock.mhz:g} MHz "
+                f"tiles {TILES} rows {DIGIT * DIGITS['rows']} cycles {DIGIT * DIGITS['cycles']} "
+                f"signature {DIGIT * 8} {verdict}\r\n")
+
+    def part(self, *, fault=False):
+        """The whole chip, as sources for simulation and synthesis.
+
+        Parameters
+        ----------
+        fault : bool
+            Plant one: flip one bit of one weight.
+
+        Returns
+        -------
+        Part
+        """
+        design = verilog.generate(self.config)
+        unit = parts.generated(self.config, design)
+        top = Top(self, design.sidecar["streams"], fault)
+        sources = unit.sources | {"top.v": to_verilog(top)}
+        return dataclasses.replace(unit, name=self.board.name, top=self.board.name, sources=sources)
+
+
+def designs(name):
+    """The self-tests of the board of that name, one for each of its matrix units; int8 first.
+
+    Raises
+    ------
+    BoardError
+        If there is no such board; the message lists those there are.
+    """
+    target = board(name)
+    return tuple(SelfTestDesign(board=target if unit.mhz is None else target.at(unit.mhz), config=unit.config)
+                 for unit in UNITS[name])
+
+
+def design(name, format=None):
+    """The self-test of that board with its matrix unit of a number format (a name); ``None`` takes int8.
+
+    Raises
+    ------
+    BoardError
+        If there is none; the message lists those there are.
+    """
+    formats = {each.config.arch.format.value: each for each in designs(name)}
+    if (format or "int8") not in formats:
+        raise BoardError(f"format must be one of {', '.join(formats)} on {name}, not {format!r}")
+    return formats[format or "int8"]
