@@ -14,7 +14,7 @@ SOURCES = {"systolic": "hdl", "systolic_sim": "sim", "systolic_boards": "boards"
 #: Packages, lowest first: each imports only those before it and itself.
 PACKAGES = ["systolic", "systolic_sim", "systolic_boards"]
 
-#: Rooms of ``gateware`` and what stands beside them; each imports only what is in a line above its own, or its own room.
+#: Rooms of ``gateware`` and what stands beside them; each imports what is in a line above its own, and its own room.
 #: ``ports`` is where units meet.
 FLOORS = [
     {"shared", "delay"},

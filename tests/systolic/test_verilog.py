@@ -45,7 +45,7 @@ TPUS = {
     "tpu_3x5": TpuConfig(name="tpu_3x5", lanes=2, buffer_size=1024, bus_bytes=16, matrix=Config(arch=Arch(
         rows=3, cols=5, result_fifo_depth=40))),
     "tpu_1x1": TpuConfig(name="tpu_1x1", lanes=1, buffer_size=32, bus_bytes=4, burst_beats=1, reads_in_flight=1,
-                         unit=Config(arch=Arch(rows=1, cols=1, accumulator_depth=1, weight_fifo_depth=1))),
+                         matrix=Config(arch=Arch(rows=1, cols=1, accumulator_depth=1, weight_fifo_depth=1))),
 }
 UNITS = pytest.mark.parametrize("name", SMALL)
 ALL = pytest.mark.parametrize("name", [*SMALL, *TPUS])

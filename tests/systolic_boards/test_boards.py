@@ -3,6 +3,7 @@
 import argparse
 import dataclasses
 import re
+from pathlib import Path
 
 import pytest
 
@@ -14,12 +15,14 @@ from systolic_boards.clocks import Ecp5Pll, Hfosc, Ice40Pll, Oscillator
 from systolic_boards.flow import flow, synthesis, tools
 from systolic_boards.flow.parts import Part
 from systolic_boards.flow.progress import Progress
-from systolic_boards.pages.boards import page
+from systolic_boards.pages.boards import blocks
+from systolic_boards.pages.refill import refill
 from systolic_boards.selftest.design import design, designs
 from systolic_boards.selftest.pattern import expected, program
 from systolic_boards.selftest.simulate import simulate
 
 BOARDS = names()
+PAGE = Path(__file__).parents[2] / "docs/boards.md"
 # Small, of DSPs and LUTs, with the memories and multipliers that the boards' own have.
 HYBRID = Config(name="hybrid", arch=Arch(rows=2, cols=2, accumulator_depth=64), impl=Impl(
     multiplier="ecp5_dsp", product_stages=2, memory="ecp5_block", memory_stages=3, lut_rows=1))
@@ -205,8 +208,9 @@ def test_page():
         "resources": {name: {"used": 50, "available": 100} for name in ("LUT", "FF", "BRAM")} | {
             "DSP": {"used": 0, "available": 0}}, "fmax_mhz": {"min": 40.1, "median": 41.2, "max": 43.3}, "gops": 1.15,
         "seeds": [{"seed": 1}], "bitstream_bytes": 104090, "tools": {"place": "nextpnr 1"}, "note": "no times of DSPs"}
-    text = page([(design("icebreaker"), figures), (design("hx8k_b_evn"), seen | {"error": "too slow"})])
-    rows = [line for line in text.splitlines() if line.startswith("| ")]
+    filled = blocks([(design("icebreaker"), figures), (design("hx8k_b_evn"), seen | {"error": "too slow"})])
+    text = refill(PAGE.read_text(), filled)
+    rows = [line for line in filled["table"].splitlines() if line.startswith("| ")]
     assert [row.count("|") for row in rows[:3]] == [13] * 3
     assert "| int8 4x4 | 50 of 100 | 50 of 100 | 50 of 100 | none | 45 | 43.3 |" in rows[1]
     assert rows[1].endswith("| 1.15 | 104,090 | PASS, FAIL |")

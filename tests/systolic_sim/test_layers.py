@@ -13,7 +13,7 @@ from systolic_sim.golden.requantise import requantise
 from systolic_sim.rtl.tpu import TpuRtl
 
 ODD = TpuConfig(name="odd", lanes=3, buffer_size=16384, bus_bytes=16,
-                unit=Config(arch=Arch(rows=5, cols=11, accumulator_depth=64, result_fifo_depth=64)))
+                matrix=Config(arch=Arch(rows=5, cols=11, accumulator_depth=64, result_fifo_depth=64)))
 SHALLOW = tpu_preset("tpu_4x4")
 
 

@@ -7,7 +7,7 @@ from systolic.config import Arch, Config, Impl, preset
 from systolic.errors import UserError
 from systolic_sim.rtl.toolchain import ToolError
 
-from . import structures
+from .refill import refill
 
 __all__ = ["ENTRIES", "Entry", "Result", "add"]
 
@@ -112,10 +112,10 @@ def add(subparsers):
     """Add the parser of ``systolic fpga-table``."""
     parser = subparsers.add_parser(
         "fpga-table", help="place and route the table of docs/fpga.md",
-        description=f"Place and route every entry of the table, {_SEEDS} seeds each, and write the page and its "
+        description=f"Place and route every entry of the table, {_SEEDS} seeds each, and refill the page and its "
         "floor plans. Finished seeds are kept: an interrupted run goes on where it was. An entry that cannot be built "
         "is reported in its row.")
-    parser.add_argument("--out", default="docs/fpga.md", help="Markdown file to write (%(default)s)")
+    parser.add_argument("--out", default="docs/fpga.md", help="Markdown file to refill (%(default)s)")
     parser.add_argument("--only", metavar="TEXT", help="just the entries with this in their titles; writes nothing")
     parser.add_argument("--seeds", type=int, choices=range(1, _SEEDS + 1), metavar="N",
                         default=_SEEDS, help=f"of each entry, 1 to {_SEEDS} (%(default)s)")
@@ -138,7 +138,7 @@ def _run(args):
     for result in results:
         if result.floor:
             out.with_name(result.entry.picture).write_text(result.floor)
-    out.write_text(_page(results))
+    out.write_text(refill(out.read_text(), _blocks(results)))
     print(out)
     return 0
 
@@ -177,17 +177,20 @@ def _speed(result):
     return f"{fmax['min']} / **{fmax['median']}** / {fmax['max']}" + (f" ({', '.join(notes)})" if notes else "")
 
 
-def _page(results):
+def _blocks(results):
+    """What the page has between its markers."""
     built = [result for result in results if not result.error]
     tools = sorted({text for result in built for text in result.figures["tools"].values()})
-    return "\n".join([
-        "# FPGA", "", structures.INTRODUCTION.format(tools=", ".join(tools), seeds=_SEEDS),
-        "| | LUT | a MAC | FF | DSP | block RAM | MHz min / median / max | goal | others | GOPS |", "|" + "---|" * 10,
-        *map(_row, results), "",
-        "Where the median seed is slowest:", "", *map(_critical, built), "",
-        "## Others in the same flow", "", structures.OTHERS,
-        "| | LUT | FF | MHz |", "|---|---|---|---|", *(f"| {' | '.join(row)} |" for row in _OTHERS), "",
-        structures.STRUCTURES, "## Floor plans", "", *(_plan(result.entry) for result in results if result.floor)])
+    return {
+        "tools": ", ".join(tools) + ".",
+        "table": "\n".join([
+            "| | LUT | per MAC | FF | DSP | block RAM | MHz min / median / max | goal | others | GOPS |",
+            "|" + "---|" * 10, *map(_row, results)]),
+        "critical": "\n".join(map(_critical, built)),
+        "others": "\n".join(["| | LUT | FF | MHz |", "|---|---|---|---|",
+                             *(f"| {' | '.join(row)} |" for row in _OTHERS)]),
+        "plans": "\n".join(_plan(result.entry) for result in results if result.floor),
+    }
 
 
 def _row(result):

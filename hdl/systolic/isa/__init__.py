@@ -446,7 +446,7 @@ def _shown(each):
 def document():
     """The reference page, Markdown."""
     lines = ["# Instruction set", "", " ".join(__doc__.split("\n\n")[2].split()), "",
-             "Written by `systolic isa`, from the table in hdl/systolic/isa.py.", ""]
+             "Written by `systolic isa`, from the table in hdl/systolic/isa.", ""]
     for instruction in INSTRUCTIONS:
         lines += [f"## {instruction.name}", "",
                   f"Opcode `{instruction.opcode:#04x}`, executed by: {instruction.unit}. "

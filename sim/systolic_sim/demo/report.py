@@ -148,7 +148,7 @@ def _alone(mlp, calibration, digits, out):
                                 f"{outcome.error_index}")
     if wrong := np.count_nonzero(logits != expected):
         raise products.Mismatch(f"{TPU.name}: {wrong:,} of {logits.size:,} logits differ from the golden model")
-    cells, cycles = TPU.unit.arch.rows * TPU.unit.arch.cols, counters["cycles"]
+    cells, cycles = TPU.matrix.arch.rows * TPU.matrix.arch.cols, counters["cycles"]
     table = _new_table("The same network alone on a TPU, doorbell to interrupt")
     table.add_column(TPU.name, justify="right")
     for name, value in (

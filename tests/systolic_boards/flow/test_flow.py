@@ -7,7 +7,7 @@ import xml.etree.ElementTree
 import pytest
 
 from systolic.config import Arch, Config, Impl
-from systolic_boards import cli
+from systolic_boards import command
 from systolic_boards.devices import device
 from systolic_boards.flow import flow, parts, paths, placement, report, store, synthesis, tools
 from systolic_boards.flow.guards import GuardError
@@ -191,7 +191,7 @@ def test_phases_of_a_placement():
 
 def parse(*arguments):
     parser = argparse.ArgumentParser()
-    cli.add(parser.add_subparsers())
+    command.add(parser.add_subparsers())
     return parser.parse_args(["fpga", *arguments])
 
 

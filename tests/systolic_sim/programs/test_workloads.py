@@ -52,7 +52,7 @@ def test_small_ones_run(name):
     """A layer of each kind, on a small machine: to the end, and no faster than the weights come."""
     workload = next(each for each in WORKLOADS if each.name == name)
     tpu = TpuConfig(name="small", lanes=16, buffer_size=1 << 20, bus_bytes=16,
-                    unit=Config(arch=Arch(rows=16, cols=16, accumulator_depth=512, result_fifo_depth=512)))
+                    matrix=Config(arch=Arch(rows=16, cols=16, accumulator_depth=512, result_fifo_depth=512)))
     layers = {Dense: Dense(64, 48), Conv: Conv(6, 3, 16, 32), Vector: Vector(64), Pool: Pool(6, 16)}
     kinds = dict.fromkeys(map(type, workload.layers))
     small = dataclasses.replace(workload, layers=tuple(layers[kind] for kind in kinds), batch=4)
