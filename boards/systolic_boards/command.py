@@ -123,6 +123,6 @@ def _list_boards():
 
     for each in [each for name in names() for each in designs(name)]:
         arch, board = each.config.arch, each.board
-        print(f"{board.name:18} {board.title}: {board.device.title}; {arch.format.value} {arch.rows}x{arch.cols}, "
+        print(f"{board.name:18} {board.title}: {board.device.title}; {arch.format.name} {arch.rows}x{arch.cols}, "
               f"{board.clock.mhz:g} MHz")
     return 0

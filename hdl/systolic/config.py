@@ -6,24 +6,13 @@ latencies that follow; gateware, cycle model and documentation all take them fro
 """
 
 import dataclasses
-import enum
 import functools
+from typing import Any
 
 from .errors import require, require_int
+from .formats import BF16, INT8, NumberFormat, number_format
 
-__all__ = ["Arch", "Config", "Format", "Impl", "PRESETS", "preset"]
-
-
-class Format(enum.Enum):
-    """Number format of weights and activations."""
-
-    INT8 = "int8"
-    BF16 = "bf16"
-
-    @property
-    def width(self):
-        """Bits of one weight or activation on the streams."""
-        return 8 if self is Format.INT8 else 16
+__all__ = ["Arch", "Config", "Impl", "PRESETS", "preset"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -36,8 +25,8 @@ class Arch:
         R, elements of an activation vector; reduction (K) elements per weight tile. 1 to 256.
     cols : int
         C, elements of a result vector; output (N) elements per weight tile. 1 to 256.
-    format : Format or str
-        Number format of weights and activations: ``"int8"`` or ``"bf16"``.
+    format : NumberFormat or str
+        Number format of weights and activations, or its name: ``"int8"`` or ``"bf16"``.
     accumulator_depth : int
         Entries of the accumulators, each a row of ``cols`` 32-bit sums. At least ``rows``: with fewer,
         no product is long enough to hide the loading of the next weight tile. At most 65,536.
@@ -55,41 +44,39 @@ class Arch:
 
     rows: int
     cols: int
-    format: Format = Format.INT8
+    format: NumberFormat = INT8
     accumulator_depth: int = 512
     weight_fifo_depth: int = 4
     result_fifo_depth: int = 0
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         require_int("rows", self.rows, 1, 256)
         require_int("cols", self.cols, 1, 256)
-        formats = [format.value for format in Format]
-        if not isinstance(self.format, Format):
-            require(self.format in formats, "format", "one of " + ", ".join(formats), self.format)
-            object.__setattr__(self, "format", Format(self.format))
+        object.__setattr__(self, "format", number_format(getattr(self.format, "name", self.format)))
         require_int("accumulator_depth", self.accumulator_depth, self.rows,
                     65536, " (from the number of rows)")
         require_int("weight_fifo_depth", self.weight_fifo_depth, 1, 1024)
         require_int("result_fifo_depth", self.result_fifo_depth, 0, 65536)
 
     @property
-    def address_width(self):
+    def address_width(self) -> int:
         """Bits of an accumulator address."""
         return (self.accumulator_depth - 1).bit_length()
 
     @property
-    def operand_width(self):
-        """Bits of a weight or activation inside the array; bf16 is recoded, see :mod:`systolic.gateware.lib.float`."""
-        return 8 if self.format is Format.INT8 else 20
+    def operand_width(self) -> int:
+        """Bits of a weight or activation inside the array."""
+        return self.format.operand_width
 
     @property
-    def psum_width(self):
-        """Bits of a psum inside the array.
+    def psum_width(self) -> int:
+        """Bits of a psum inside the array."""
+        return self.format.psum_width(self.rows)
 
-        int8: what R products of at most 2**14 need so as never to overflow. bf16: the recoded fp32
-        number of :mod:`systolic.gateware.lib.float`, 25-bit mantissa, 8-bit exponent and two flags.
-        """
-        return 16 + (self.rows - 1).bit_length() if self.format is Format.INT8 else 35
+    @property
+    def entry_width(self) -> int:
+        """Bits of an accumulator entry."""
+        return self.format.entry_width(self.rows)
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -144,7 +131,7 @@ class Impl:
     MEMORIES = ("auto", "block", "distributed", "ecp5_block")
     MULTIPLIERS = ("generic", "ecp5_dsp", "ecp5_lut", "ice40_dsp", "gowin_dsp")
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.product_stages is not None:
             require_int("product_stages", self.product_stages, 0, 3)
         if self.psum_stages is not None:
@@ -158,10 +145,6 @@ class Impl:
         require(self.multiplier in self.MULTIPLIERS, "multiplier",
                 "one of " + ", ".join(self.MULTIPLIERS), self.multiplier)
         require_int("lut_rows", self.lut_rows, 0)
-
-
-# Psum latencies that a cell of each format can have, and the one it has when nobody asks.
-_PSUM_STAGES = {Format.INT8: (1, 4, 1), Format.BF16: (3, 8, 6)}
 
 
 # Of Verilog-2005: no module can have such a name.
@@ -192,69 +175,80 @@ class Config:
     arch: Arch
     impl: Impl = dataclasses.field(default_factory=Impl)
     name: str = "matrix_unit"
+    impl_as_given: Impl = dataclasses.field(init=False, repr=False, compare=False)
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         object.__setattr__(self, "impl_as_given", self.impl)
-        low, high, default = _PSUM_STAGES[self.arch.format]
-        if self.impl.psum_stages is None:
-            object.__setattr__(self, "impl", dataclasses.replace(self.impl, psum_stages=default))
-        if self.impl.product_stages is None:
-            stages = 1 if self.impl.psum_stages < 8 else 0
-            object.__setattr__(self, "impl", dataclasses.replace(self.impl, product_stages=stages))
-        require_int("psum_stages", self.impl.psum_stages, low, high,
-                    f" with format {self.arch.format.value}")
+        format, psum, product = self.arch.format, self.impl.psum_stages, self.impl.product_stages
+        psum = format.default_psum_stages if psum is None else psum
+        product = (1 if psum < 8 else 0) if product is None else product
+        object.__setattr__(self, "impl", dataclasses.replace(self.impl, psum_stages=psum, product_stages=product))
+        require_int("psum_stages", psum, *format.psum_stages, f" with format {format.name}")
         self._check_multiplier()
         require_int("memory_stages", self.impl.memory_stages, 1, min(3, self.array_latency - 1),
                     " (the way through so small an array)")
         if self.impl.memory == "ecp5_block":
             require_int("accumulator_depth", self.arch.accumulator_depth, 1, 512, " with memory ecp5_block")
             require_int("memory_stages", self.impl.memory_stages, 3, 3, " with memory ecp5_block")
+            require(self.arch.entry_width <= 36, "memory",
+                    f"other than ecp5_block with {self.arch.entry_width} bits per accumulator entry", self.impl.memory)
         require(isinstance(self.name, str) and self.name.isidentifier() and self.name.isascii()
                 and self.name not in _KEYWORDS, "name", "a Verilog identifier", self.name)
 
-    def _check_multiplier(self):
-        impl = self.impl
+    def _check_multiplier(self) -> None:
+        impl, format = self.impl, self.arch.format
         if impl.multiplier != "generic":
             require_int("product_stages", impl.product_stages, 1, 3, f" with multiplier {impl.multiplier}")
-        if impl.multiplier in ("ecp5_lut", "ice40_dsp"):
-            require(self.arch.format is Format.INT8, "format", f"int8 with multiplier {impl.multiplier}",
-                    self.arch.format.value)
-        most = self.arch.rows if impl.multiplier == "ecp5_dsp" and self.arch.format is Format.INT8 else 0
-        require_int("lut_rows", impl.lut_rows, 0, most, " (the int8 rows with multiplier ecp5_dsp)")
+        require(impl.multiplier in format.multipliers, "multiplier",
+                f"one of {', '.join(format.multipliers)} with format {format.name}", impl.multiplier)
+        most = self.arch.rows if impl.multiplier == "ecp5_dsp" and "ecp5_lut" in format.multipliers else 0
+        require_int("lut_rows", impl.lut_rows, 0, most, " (rows with multiplier ecp5_dsp, if the format has ecp5_lut)")
 
     @property
-    def ecp5(self):
+    def psum_stages(self) -> int:
+        """L, set by now: see ``Impl``."""
+        assert self.impl.psum_stages is not None
+        return self.impl.psum_stages
+
+    @property
+    def product_stages(self) -> int:
+        """Registers between multiplier and adder, set by now: see ``Impl``."""
+        assert self.impl.product_stages is not None
+        return self.impl.product_stages
+
+    @property
+    def ecp5(self) -> bool:
         """Whether anything in it is mapped to an ECP5: the row gate then compares addresses in carry chains of it."""
         return self.impl.multiplier.startswith("ecp5") or self.impl.memory == "ecp5_block"
 
     @property
-    def row_mappings(self):
+    def row_mappings(self) -> tuple[str, ...]:
         """Multiplier mapping of each row, top to bottom."""
         lut_rows = self.impl.lut_rows
         return (self.impl.multiplier,) * (self.arch.rows - lut_rows) + ("ecp5_lut",) * lut_rows
 
     @functools.cached_property
-    def array_latency(self):
+    def array_latency(self) -> int:
         """Cycles from a row's acceptance to its psums at the foot of the array, deskewed, if it does not wait.
 
         One for the head of the row gate and those behind it, one for the cell's activation register, the product
         registers, L for each row down and one hop for each column across.
         """
-        return (2 + self.impl.gate_stages + self.impl.product_stages + self.arch.rows * self.impl.psum_stages
+        return (2 + self.impl.gate_stages + self.product_stages + self.arch.rows * self.psum_stages
                 + (self.arch.cols - 1) * self.impl.hop_stages)
 
     @property
-    def adder_stages(self):
+    def adder_stages(self) -> int:
         """Cycles the accumulators' adder takes, the write into memory included."""
-        return self.impl.adder_stages if self.arch.format is Format.INT8 else self.impl.psum_stages
+        return self.psum_stages if self.arch.format.cell_adder else self.impl.adder_stages
 
     @property
-    def fifo_stages(self):
+    def fifo_stages(self) -> int:
         """Cycles from a FIFO's address to its data: with blocks of the ECP5, their output registers are used."""
         return 2 if self.impl.memory == "ecp5_block" else 1
 
     @property
-    def latency(self):
+    def latency(self) -> int:
         """Cycles from a row's acceptance to its result on the output stream: the fill.
 
         Behind the array: the accumulators' adder, and the way through the result FIFO. Rows that wait at the gate
@@ -263,7 +257,7 @@ class Config:
         return self.array_latency + self.adder_stages + self.fifo_stages
 
     @property
-    def turnaround(self):
+    def turnaround(self) -> int:
         """Cycles after which a row may accumulate onto the entry that an earlier row wrote.
 
         A row that comes sooner waits at the gate. Products of at least this many rows never do.
@@ -271,27 +265,28 @@ class Config:
         return self.impl.memory_stages + self.adder_stages
 
     @property
-    def result_fifo_depth(self):
+    def result_fifo_depth(self) -> int:
         """Rows the result FIFO holds: what is in flight at one row a cycle, two for credits counted late; or more."""
         return max(self.latency + 2, self.arch.result_fifo_depth)
 
     @property
-    def weight_fifo_rows(self):
+    def weight_fifo_rows(self) -> int:
         """Rows of weights the weight FIFO holds: its tiles, or two for full rate, and those at its output."""
         return max(2, self.arch.weight_fifo_depth * self.arch.rows) + self.fifo_stages
 
     @property
-    def weight_latency(self):
+    def weight_latency(self) -> int:
         """Cycles from a weight row's acceptance to the earliest cycle in which it enters the array."""
         return 1 + self.fifo_stages
 
-    def describe(self):
+    def describe(self) -> dict[str, object]:
         """Plain-data form, as the JSON sidecar holds it."""
-        arch = dataclasses.asdict(self.arch) | {"format": self.arch.format.value}
+        arch = dataclasses.asdict(self.arch) | {"format": self.arch.format.name}
         return {"name": self.name, "arch": arch, "impl": dataclasses.asdict(self.impl)}
 
 
-def _config(name, rows, cols, format="int8", *, accumulator_depth=512, **impl):
+def _config(name: str, rows: int, cols: int, format: NumberFormat = INT8, *, accumulator_depth: int = 512,
+            **impl: Any) -> Config:
     return Config(name=name, impl=Impl(**impl), arch=Arch(
         rows=rows, cols=cols, format=format, accumulator_depth=accumulator_depth))
 
@@ -302,20 +297,20 @@ PRESETS = {config.name: config for config in [
     _config("int8_12x12", 12, 12),
     _config("int8_16x16", 16, 16, accumulator_depth=1024),
     _config("int8_32x32", 32, 32, accumulator_depth=1024),
-    _config("bf16_4x4", 4, 4, "bf16"),
-    _config("bf16_8x8", 8, 8, "bf16"),
-    _config("bf16_16x16", 16, 16, "bf16", accumulator_depth=1024),
+    _config("bf16_4x4", 4, 4, BF16),
+    _config("bf16_8x8", 8, 8, BF16),
+    _config("bf16_16x16", 16, 16, BF16, accumulator_depth=1024),
     _config("ecp5_8x8", 8, 8, multiplier="ecp5_dsp", product_stages=2, gate_stages=1, adder_stages=2,
             memory="ecp5_block", memory_stages=3),
     _config("ecp5_12x12", 12, 12, multiplier="ecp5_dsp", product_stages=2, gate_stages=1, adder_stages=2,
             memory="ecp5_block", memory_stages=3),
     _config("up5k_4x4", 4, 4, accumulator_depth=256, multiplier="ice40_dsp", memory_stages=2),
     _config("tpu_v1_unit", 256, 256, accumulator_depth=4096),
-    _config("tpu_v2_unit", 128, 128, "bf16", accumulator_depth=4096),
+    _config("tpu_v2_unit", 128, 128, BF16, accumulator_depth=4096),
 ]}
 
 
-def preset(name):
+def preset(name: str) -> Config:
     """The preset of that name.
 
     Raises

@@ -8,7 +8,6 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from . import registers
-from .config import Format
 from .gateware.matrix.matrix_unit import MatrixUnit
 from .gateware.shared import place
 from .gateware.tpu import Tpu
@@ -72,7 +71,7 @@ class MatrixUnitTop(_Top):
         streams = {name: self._add_stream(name, member) for name, member in self.component.signature.members.items()
                    if member.is_signature}
         self.about = (
-            f"systolic matrix unit, {arch.rows} x {arch.cols} {arch.format.value}",
+            f"systolic matrix unit, {arch.rows} x {arch.cols} {arch.format.name}",
             f"{arch.accumulator_depth} accumulators, weight FIFO of {arch.weight_fifo_depth} tiles, "
             f"psum latency {config.impl.psum_stages}, result {config.latency} cycles after its row")
         self.sidecar = {
@@ -80,9 +79,8 @@ class MatrixUnitTop(_Top):
             "streams": streams,
             "memories": {
                 "weight_fifo": {"entries": config.weight_fifo_rows, "width": arch.cols * arch.operand_width},
-                "accumulators": {"entries": arch.accumulator_depth,
-                                 "width": arch.cols * (32 if arch.format is Format.INT8 else arch.psum_width)},
-                "result_fifo": {"entries": config.result_fifo_depth, "width": arch.cols * 32},
+                "accumulators": {"entries": arch.accumulator_depth, "width": arch.cols * arch.entry_width},
+                "result_fifo": {"entries": config.result_fifo_depth, "width": arch.cols * arch.format.result_width},
             },
             "cycles": {
                 "row_to_result": config.latency,
@@ -126,7 +124,7 @@ class TpuTop(_Top):
             self._add(f"m_axi_{channel}valid", stream.valid, outward)
             self._add(f"m_axi_{channel}ready", stream.ready, not outward)
         self.about = (
-            f"systolic TPU, {arch.rows} x {arch.cols} int8, unified buffer of {config.buffer_size} bytes",
+            f"systolic TPU, {arch.rows} x {arch.cols} {arch.format.name}, unified buffer of {config.buffer_size} bytes",
             f"activation unit of {config.lanes} lanes, memory bus of {8 * config.bus_bytes} bits")
         self.sidecar = {
             **self._common(config),

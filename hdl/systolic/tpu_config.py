@@ -1,14 +1,16 @@
 """What to build around a matrix unit: the parameters of a whole TPU, and what follows from them."""
 
 import dataclasses
+from typing import Any
 
-from .config import Arch, Config, Format, Impl
+from .config import Arch, Config, Impl
 from .errors import require
+from .formats import FORMATS
 
 __all__ = ["TPU_PRESETS", "TpuConfig", "tpu_preset"]
 
 
-def _power_of_two(value):
+def _power_of_two(value: object) -> bool:
     return isinstance(value, int) and value > 0 and value & (value - 1) == 0
 
 
@@ -50,9 +52,10 @@ class TpuConfig:
     #: Cycles from an accepted read request of the unified buffer to its data.
     READ_LATENCY = 3
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         arch = self.matrix.arch
-        require(arch.format is Format.INT8, "format", "int8 in a TPU v1", arch.format.value)
+        fit = [format.name for format in FORMATS.values() if "tpu_v1" in format.units]
+        require("tpu_v1" in arch.format.units, "format", f"{' or '.join(fit)} in a TPU v1", arch.format.name)
         require(isinstance(self.lanes, int) and 1 <= self.lanes <= arch.cols, "lanes",
                 f"from 1 to the {arch.cols} columns", self.lanes)
         require(_power_of_two(self.bus_bytes) and 4 <= self.bus_bytes <= 64, "bus_bytes",
@@ -65,43 +68,44 @@ class TpuConfig:
             require(isinstance(value, int) and 1 <= value <= most, parameter, f"an integer from 1 to {most}", value)
 
     @property
-    def banks(self):
+    def banks(self) -> int:
         """Bytes that the unified buffer reads or writes in a cycle, from any address: a bank of memory each."""
         arch = self.matrix.arch
         return max(16, 1 << (max(arch.rows, self.lanes, self.bus_bytes) - 1).bit_length())
 
     @property
-    def address_width(self):
+    def address_width(self) -> int:
         """Bits of buffer addresses inside the machine; strides are added modulo 2**address_width."""
         return self.buffer_size.bit_length() + 1
 
     @property
-    def groups(self):
+    def groups(self) -> int:
         """Steps the activation unit takes for a row of sums."""
         return -(-self.matrix.arch.cols // self.lanes)
 
     @property
-    def weight_rows_per_beat(self):
+    def weight_rows_per_beat(self) -> int:
         """Rows of weights, C bytes each, in a bus word; 1 if a row takes one or more words."""
         return max(1, self.bus_bytes // self.matrix.arch.cols)
 
     @property
-    def weight_beats_per_row(self):
+    def weight_beats_per_row(self) -> int:
         """Bus words that a row of weights takes; unused bytes at its end."""
         return -(-self.matrix.arch.cols // self.bus_bytes)
 
-    def tile_bytes(self, *, diagonal=False):
+    def tile_bytes(self, *, diagonal: bool = False) -> int:
         """Bytes of a weight tile in memory: its rows, last first, in whole bus words; diagonal: one row."""
         rows = 1 if diagonal else self.matrix.arch.rows
         return -(-rows // self.weight_rows_per_beat) * self.weight_beats_per_row * self.bus_bytes
 
-    def describe(self):
+    def describe(self) -> dict[str, object]:
         """Plain-data form, as the JSON sidecar holds it."""
         fields = {field.name: getattr(self, field.name) for field in dataclasses.fields(self) if field.name != "matrix"}
         return fields | {"matrix": self.matrix.describe()}
 
 
-def _preset(name, rows, cols, *, lanes, kilobytes, depth, fifo_tiles=4, **options):
+def _preset(name: str, rows: int, cols: int, *, lanes: int, kilobytes: int, depth: int, fifo_tiles: int = 4,
+            **options: Any) -> TpuConfig:
     arch = Arch(rows=rows, cols=cols, accumulator_depth=depth, result_fifo_depth=depth, weight_fifo_depth=fifo_tiles)
     impl = Impl(**options.pop("impl", {}))
     return TpuConfig(name=name, matrix=Config(arch=arch, impl=impl, name=f"{name}_unit"), lanes=lanes,
@@ -119,7 +123,7 @@ TPU_PRESETS = {each.name: each for each in [
 ]}
 
 
-def tpu_preset(name):
+def tpu_preset(name: str) -> TpuConfig:
     """The preset of that name.
 
     Raises

@@ -5,8 +5,9 @@ import itertools
 
 import pytest
 
-from systolic.config import PRESETS, Arch, Config, Format, Impl, preset
+from systolic.config import PRESETS, Arch, Config, Impl, preset
 from systolic.errors import ConfigError
+from systolic.formats import BF16, FORMATS, INT8
 
 BYTE, TILES = "an integer from 1 to 256", "an integer from 1 to 1024"
 BAD_ARCH = [
@@ -83,9 +84,26 @@ def test_limits_are_allowed():
 
 
 def test_format_by_name_or_member():
-    assert Arch(rows=1, cols=1, format="bf16") == Arch(rows=1, cols=1, format=Format.BF16)
-    assert Arch(rows=1, cols=1).format is Format.INT8
-    assert [format.width for format in Format] == [8, 16]
+    assert Arch(rows=1, cols=1, format="bf16") == Arch(rows=1, cols=1, format=BF16)
+    assert Arch(rows=1, cols=1).format is INT8
+    assert [format.width for format in FORMATS.values()] == [8, 16]
+
+
+@pytest.mark.parametrize("multiplier", ["ecp5_lut", "ice40_dsp"])
+def test_config_refuses_multipliers_that_the_format_does_not_have(multiplier):
+    with pytest.raises(ConfigError) as caught:
+        Config(arch=Arch(rows=2, cols=2, format="bf16"), impl=Impl(multiplier=multiplier))
+    assert str(caught.value) == \
+        f"multiplier must be one of generic, ecp5_dsp, gowin_dsp with format bf16, not '{multiplier}'"
+
+
+@pytest.mark.parametrize("format, multiplier, most", [("int8", "ecp5_dsp", 3), ("int8", "generic", 0),
+                                                      ("bf16", "ecp5_dsp", 0)])
+def test_lut_rows_are_of_a_format_that_has_them(format, multiplier, most):
+    arch = Arch(rows=3, cols=2, format=format)
+    Config(arch=arch, impl=Impl(multiplier=multiplier, lut_rows=most))
+    with pytest.raises(ConfigError, match=f"^lut_rows must be an integer from 0 to {most} .*, not {most + 1}$"):
+        Config(arch=arch, impl=Impl(multiplier=multiplier, lut_rows=most + 1))
 
 
 def test_frozen_and_keyword_only():

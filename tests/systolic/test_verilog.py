@@ -12,7 +12,7 @@ import sys
 import pytest
 
 from systolic import registers, verilog
-from systolic.config import Arch, Config, Format, Impl, preset
+from systolic.config import Arch, Config, Impl, preset
 from systolic.tpu_config import TpuConfig
 from systolic_sim.rtl import toolchain
 from systolic_sim.rtl.primitives import models_for
@@ -169,7 +169,7 @@ def test_sidecar_describes_the_ports(name):
 def test_sidecar_describes_the_memories(name):
     design, arch = generate(name), SMALL[name].arch
     text, sizes = modules(design.verilog), design.sidecar["memories"]
-    width = 32 if arch.format is Format.INT8 else 35
+    width = {"int8": 32, "bf16": 35}[arch.format.name]
     assert sizes["accumulators"] == {"entries": arch.accumulator_depth, "width": width * arch.cols}
     assert memories(text[f"{name}_accumulator"]) == [(width, arch.accumulator_depth)]
     for fifo, queue in (("weight_fifo", "weight_queue"), ("result_fifo", "result_queue")):

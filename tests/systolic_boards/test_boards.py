@@ -52,7 +52,7 @@ def test_pass_and_fail_at_the_pins(name, config):
     assert wrong.text.endswith(" FAIL\r\n") and f"{expected(config):08x}" not in wrong.text
     arch = config.arch
     found = re.fullmatch(
-        rf"systolic {config.name} {arch.format.value} {arch.rows}x{arch.cols} {target.clock.mhz:g} MHz "
+        rf"systolic {config.name} {arch.format.name} {arch.rows}x{arch.cols} {target.clock.mhz:g} MHz "
         rf"tiles 64 rows (\d+) cycles (\d+) signature ([0-9a-f]+) PASS\r\n", right.text)
     assert int(found[1]) == len(program(config)) < int(found[2]) and int(found[3], 16) == expected(config)
 

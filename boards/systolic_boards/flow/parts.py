@@ -7,7 +7,6 @@ import math
 from amaranth.hdl import Fragment
 
 from systolic import verilog
-from systolic.config import Format
 from systolic.gateware.matrix.grid import Grid
 from systolic.gateware.shared import Library
 from systolic.gateware.vendor.multiplier import MULTIPLIERS
@@ -85,8 +84,8 @@ def _planned_cells(config):
 
 
 def _multipliers(config):
-    """Rows and columns to place: of small cells, and where two by two of them share their switches."""
+    """Rows and columns to place: of dense cells, and where two by two of them share their switches."""
     impl = config.impl
-    if impl.multiplier != "ecp5_dsp" or config.arch.format is not Format.INT8 or impl.psum_stages != impl.hop_stages:
+    if impl.multiplier != "ecp5_dsp" or not config.arch.format.dense or impl.psum_stages != impl.hop_stages:
         return 0, 0
     return config.arch.rows - impl.lut_rows, config.arch.cols

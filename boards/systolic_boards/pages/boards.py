@@ -2,7 +2,6 @@
 
 import pathlib
 
-from systolic.config import Format
 from systolic_sim.rtl.toolchain import ToolError
 
 from .refill import refill
@@ -63,8 +62,8 @@ def _figures(target, args):
 
 
 def folder_name(target):
-    """Where the results of a board go: the name of the board, for int8, or of both."""
-    return target.board.name + ("-bf16" if target.config.arch.format is Format.BF16 else "")
+    """Where the results of a board go: the name of the board and, unless it is its first unit, of the format."""
+    return f"{target.board.name}-{target.variant}" if target.variant else target.board.name
 
 
 def blocks(results):
@@ -96,7 +95,7 @@ def _table(results):
 
 def _row(target, figures):
     arch, board = target.config.arch, target.board
-    head = f"| {board.title}, `{board.name}` | {board.device.title} | {arch.format.value} {arch.rows}x{arch.cols} |"
+    head = f"| {board.title}, `{board.name}` | {board.device.title} | {arch.format.name} {arch.rows}x{arch.cols} |"
     verdicts = ", ".join(verdict or "none" for verdict in figures["verdicts"])
     if "error" in figures:
         return f"{head} {figures['error']} |" + " |" * 3 + f" {board.clock.mhz:g} |" + " |" * 3 + f" {verdicts} |"
@@ -114,7 +113,7 @@ def _notes(results):
 def _transcripts(results):
     yield "```"
     for target, figures in results:
-        option = " --format bf16" if target.config.arch.format is Format.BF16 else ""
+        option = f" --format {target.variant}" if target.variant else ""
         for fault, transcript in zip(("", " --fault"), figures["transcripts"], strict=True):
             yield f"$ systolic fpga --board {target.board.name}{option} --simulate{fault}\n{transcript}"
     yield "```"

@@ -39,10 +39,16 @@ class SelfTestDesign:
     board: Board
     config: Config
 
+    @property
+    def variant(self):
+        """Name of its number format, unless the board's first matrix unit has the same: then nothing."""
+        format = self.config.arch.format
+        return "" if format is UNITS[self.board.name][0].config.arch.format else format.name
+
     def text(self, verdict):
         """What the serial line says, with :data:`~.uart.DIGIT` for each digit of a counter or the signature."""
         arch = self.config.arch
-        return (f"systolic {self.config.name} {arch.format.value} {arch.rows}x{arch.cols} {self.board.clock.mhz:g} MHz "
+        return (f"systolic {self.config.name} {arch.format.name} {arch.rows}x{arch.cols} {self.board.clock.mhz:g} MHz "
                 f"tiles {TILES} rows {DIGIT * DIGITS['rows']} cycles {DIGIT * DIGITS['cycles']} "
                 f"signature {DIGIT * 8} {verdict}\r\n")
 
@@ -66,7 +72,7 @@ class SelfTestDesign:
 
 
 def designs(name):
-    """The self-tests of the board of that name, one for each of its matrix units; int8 first.
+    """The self-tests of the board of that name, one for each of its matrix units.
 
     Raises
     ------
@@ -79,14 +85,14 @@ def designs(name):
 
 
 def design(name, format=None):
-    """The self-test of that board with its matrix unit of a number format (a name); ``None`` takes int8.
+    """The self-test of that board with its matrix unit of a number format (a name); ``None`` takes its first.
 
     Raises
     ------
     BoardError
         If there is none; the message lists those there are.
     """
-    formats = {each.config.arch.format.value: each for each in designs(name)}
-    if (format or "int8") not in formats:
+    formats = {each.config.arch.format.name: each for each in designs(name)}
+    if format is not None and format not in formats:
         raise BoardError(f"format must be one of {', '.join(formats)} on {name}, not {format!r}")
-    return formats[format or "int8"]
+    return designs(name)[0] if format is None else formats[format]

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from systolic.config import Format
+from systolic_sim.golden.formats import golden
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import Program
 
@@ -69,12 +69,10 @@ def program(config):
 
 
 def _operands(arch, count, elements, first):
-    """int8 or uint16 array [count, elements]: any, but of bf16 those with exponents from 112 to 143."""
+    """Array [count, elements] of the format's type: any bits, then bounded."""
     bits = random_bytes(count, elements * arch.format.width, first)
-    if arch.format is Format.INT8:
-        return bits.view(np.int8)
-    bits = bits.view("<u2").astype(np.uint16)
-    return np.where(bits & 0x4000, bits & 0xC7FF, bits | 0x3800)
+    dtype = np.dtype(arch.format.operand_dtype)
+    return golden(arch.format).bounded(bits.view(dtype.newbyteorder("<")).astype(dtype))
 
 
 def signature(results):

@@ -13,7 +13,7 @@ from amaranth.hdl import Array, Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-from systolic.config import Format
+from systolic.gateware.matrix.formats import gateware
 from systolic.gateware.ports import RowCommand
 
 from .pattern import K_TILES, ROW_LANE, STALL_LANE, TAPS, TILES, WEIGHT_LANE, seeds, sizes
@@ -57,14 +57,6 @@ class Random(wiring.Component):
                 value ^= value >> 17
                 m.d.sync += lane.eq(value ^ (value << 5)[:32])
         return m
-
-
-def _narrow(arch, bits):
-    """Of bf16, numbers with exponents from 112 to 143: most products of any two are infinite."""
-    if arch.format is Format.INT8:
-        return bits
-    elements = [bits.word_select(element, 16) for element in range(len(bits) // 16)]
-    return Cat(Cat(x[:11], (~x[14]).replicate(3), x[14:]) for x in elements)
 
 
 class DecimalCounter(wiring.Component):
@@ -165,7 +157,7 @@ class SelfTest(wiring.Component):
         address = Signal(config.arch.address_width)
         m.submodules.x = x = Random(len(row.data.as_value()), ROW_LANE)
         m.d.comb += [
-            row.data.eq(_narrow(config.arch, x.o)), row.address.eq(address), row.switch.eq(switch),
+            row.data.eq(gateware(config.arch.format).bounded(x.o)), row.address.eq(address), row.switch.eq(switch),
             row.accumulate.eq(tile[:2] != 0), row.last.eq(tile[:2] == K_TILES - 1),
             x.step.eq(self.rows.valid & self.rows.ready), following.eq(tile + 1),
         ]
@@ -195,7 +187,7 @@ class SelfTest(wiring.Component):
         m.d.sync += fault.eq(fault)
         # A sign, of the first tile: that of a small bf16 number could drown in a few large ones.
         flip = (fault & (left == beats - 1)) << self.config.arch.format.width - 1
-        m.d.comb += [bits.eq(_narrow(self.config.arch, w.o) ^ flip),
+        m.d.comb += [bits.eq(gateware(self.config.arch.format).bounded(w.o) ^ flip),
                      w.step.eq(self.weights.valid & self.weights.ready)]
         with m.If(w.step):
             m.d.sync += left.eq(left - 1)

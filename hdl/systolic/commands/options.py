@@ -62,7 +62,7 @@ def config_from(args):
         if missing := [f"--{name}" for name in ("rows", "cols") if name not in given]:
             raise ConfigError(f"give --config, or {' and '.join(missing)}; presets are {', '.join(PRESETS)}")
         arch, impl, changed = Arch(**given), Impl(**_given(args, Impl)), True
-    default = f"{arch.format.value}_{arch.rows}x{arch.cols}" if changed else args.config
+    default = f"{arch.format.name}_{arch.rows}x{arch.cols}" if changed else args.config
     return Config(arch=arch, impl=impl, name=default if args.name is None else args.name)
 
 

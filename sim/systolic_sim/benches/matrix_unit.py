@@ -10,9 +10,10 @@ import numpy as np
 from cocotb.clock import Clock
 from cocotb.triggers import RisingEdge
 
-from systolic.config import Arch, Config, Format, Impl
+from systolic.config import Arch, Config, Impl
 from systolic_sim.benches.agents import Sink, Source, elements, integers
 from systolic_sim.cycles import schedule as cycles
+from systolic_sim.golden.formats import golden
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import Program, random_program
 
@@ -100,7 +101,7 @@ class Bench:
             idle = idle + 1 if left == before else 0
             assert idle < PATIENCE + self.config.latency, \
                 f"stuck in cycle {self.cycle} with {left} beats left on weights, rows and results"
-        dtype = np.int32 if self.arch.format is Format.INT8 else np.uint32
+        dtype = np.dtype(self.arch.format.result_dtype)
         return elements([beat[0] for beat in self.results.beats], dtype, self.arch.cols)
 
     async def check(self, program):
@@ -124,10 +125,7 @@ class Bench:
 
     def operands(self, *shape):
         """Random weights or activations."""
-        if self.arch.format is Format.INT8:
-            return self.rng.integers(-128, 128, shape, np.int8)
-        return self.rng.integers(0x3E00, 0x4100, shape, np.uint16) ^ \
-            self.rng.integers(2, size=shape, dtype=np.uint16) << np.uint16(15)
+        return golden(self.arch.format).ordinary(self.rng, shape)
 
     def program(self, tiles, rows, *, address=None, accumulate=False, last=True, x=None, w=None):
         """Program of so many tiles with so many rows each; by default each row is a product of its own."""
@@ -212,21 +210,21 @@ async def accumulate_chains(dut):
 async def extremes(dut):
     """Every cell at its limits, at once and one after the other."""
     bench = await Bench.start(dut)
-    limits = [-128, 127] if bench.arch.format is Format.INT8 else [0x7F7F, 0xFF7F, 0x7F80, 0xFF80, 0, 0x7FC0, 1]
-    dtype = np.int8 if bench.arch.format is Format.INT8 else np.uint16
+    limits = golden(bench.arch.format).limits
     rows, shape = len(limits), (bench.arch.rows, bench.arch.cols)
     for weight in limits:
-        x = np.repeat(np.array(limits, dtype), 2)[:, None].repeat(bench.arch.rows, axis=1)
-        await bench.check(bench.program(1, 2 * rows, x=x, w=np.full((1, *shape), weight, dtype), address=0,
+        x = np.repeat(limits, 2)[:, None].repeat(bench.arch.rows, axis=1)
+        await bench.check(bench.program(1, 2 * rows, x=x, w=np.full((1, *shape), weight), address=0,
                                         accumulate=np.arange(2 * rows) % 4 > 0))
 
 
 @cocotb.test()
 async def accumulator_wraps(dut):
-    """int32 sums beyond 2**31: for arrays high enough to get there soon, see the runner."""
+    """Integer sums beyond what an entry holds: for arrays high enough to get there soon, see the runner."""
     bench = await Bench.start(dut)
-    count = 2**31 // (bench.arch.rows * 2**14) + 2
-    lowest = np.full((bench.arch.rows, bench.arch.cols), -128, np.int8)
+    limit = golden(bench.arch.format).limits.min()
+    count = 2**(bench.arch.entry_width - 1) // (bench.arch.rows * int(limit)**2) + 2
+    lowest = np.full((bench.arch.rows, bench.arch.cols), limit)
     await bench.check(bench.program(
         1, count, address=0, accumulate=np.arange(count) > 0, last=np.arange(count) >= count - 4,
         x=lowest[:1, :1].repeat(bench.arch.rows, axis=1).repeat(count, axis=0), w=lowest[None]))

@@ -19,7 +19,7 @@ import rich.console
 import rich.progress
 import rich.table
 
-from systolic.config import Arch, Config, Format, Impl
+from systolic.config import Arch, Config, Impl
 from systolic.errors import ConfigError
 from systolic.tpu_config import TpuConfig, tpu_preset
 from systolic_sim.rtl import toolchain
@@ -162,7 +162,7 @@ def _filter(config, test):
         return rf"\.{test}$"
     if not isinstance(config, Config):
         return None
-    wraps_soon = config.arch.format is Format.INT8 and config.arch.rows >= 16
+    wraps_soon = config.arch.format.wraps and config.arch.rows >= 16
     return None if wraps_soon else r"^(?!.*\.accumulator_wraps$)"
 
 

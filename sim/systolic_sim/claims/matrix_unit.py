@@ -13,10 +13,11 @@ import sys
 
 import numpy as np
 
-from systolic.config import Arch, Config, Format, Impl, preset
+from systolic.config import Arch, Config, Impl, preset
+from systolic.formats import number_format
 from systolic_sim.claims.table import Table
 from systolic_sim.cycles.schedule import schedule
-from systolic_sim.golden import bf16
+from systolic_sim.golden.formats import golden
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import Program, matmul_program, random_program, untile
 from systolic_sim.rtl.matrix_unit import MatrixUnitRtl
@@ -26,9 +27,7 @@ __all__ = ["CLAIMS"]
 
 def _operands(config, rng, m, k, n):
     """Random x [m, k] and w [k, n] in the configuration's format."""
-    if config.arch.format is Format.INT8:
-        return rng.integers(-128, 128, (m, k), np.int8), rng.integers(-128, 128, (k, n), np.int8)
-    return (bf16.from_float32(rng.standard_normal(shape, np.float32)) for shape in ((m, k), (k, n)))
+    return (golden(config.arch.format).ordinary(rng, shape) for shape in ((m, k), (k, n)))
 
 
 def utilisation(track):
@@ -96,7 +95,7 @@ def no_cycle_lost(track):
             fills.add(int(run.accepted["results"][-1] - run.accepted["rows"][0]) + 1 - m * tiles)
         bound = arch.rows * stages + arch.cols + 10
         holds &= fills == {config.latency} and config.latency <= bound
-        rows.append((f"{arch.rows} x {arch.cols} {arch.format.value}", str(stages), f"{shortest[False]} and up",
+        rows.append((f"{arch.rows} x {arch.cols} {arch.format.name}", str(stages), f"{shortest[False]} and up",
                      f"{shortest[True]} and up", ", ".join(map(str, sorted(fills))), str(config.latency),
                      str(bound)))
     return Table(
@@ -128,13 +127,13 @@ def _random_configs(count):
     """Configurations of every kind, the same each time."""
     rng = np.random.default_rng(2)
     for number in range(count):
-        format = "bf16" if number % 3 == 2 else "int8"
-        low, high = (3, 9) if format == "bf16" else (1, 5)
-        rows, cols = (int(size) for size in rng.integers(1, 5 if format == "bf16" else 13, 2))
+        format, largest = (("int8", 12), ("int8", 12), ("bf16", 4))[number % 3]
+        rows, cols = (int(size) for size in rng.integers(1, largest + 1, 2))
+        low, high = number_format(format).psum_stages
         yield Config(
             arch=Arch(rows=rows, cols=cols, format=format, weight_fifo_depth=int(rng.integers(1, 5)),
                       accumulator_depth=rows + int(rng.integers(0, 40))),
-            impl=Impl(psum_stages=int(rng.integers(low, high)), product_stages=int(rng.integers(0, 4)),
+            impl=Impl(psum_stages=int(rng.integers(low, high + 1)), product_stages=int(rng.integers(0, 4)),
                       hop_stages=int(rng.integers(1, 3)), memory_stages=int(rng.integers(1, 3))))
 
 
@@ -157,7 +156,7 @@ def exactness(track, configs=33, programs=40):
                 cycles += (run.accepted["rows"].tolist() != plan.accepted.tolist()
                            or run.accepted["results"].tolist() != plan.results.tolist())
         wrong, late, total = wrong + bits, late + cycles, total + programs
-        rows.append((f"{arch.rows} x {arch.cols} {arch.format.value}",
+        rows.append((f"{arch.rows} x {arch.cols} {arch.format.name}",
                      f"{impl.product_stages}/{impl.psum_stages}/{impl.hop_stages}/{impl.memory_stages}",
                      str(programs), f"{size:,}", str(bits), f"{cycles} of {programs - programs // 2}"))
     rows.append((f"**{configs} configurations**", "", f"**{total:,}**", "", f"**{wrong}**", f"**{late}**"))

@@ -13,7 +13,8 @@ import rich.console
 import rich.table
 
 from systolic import verilog
-from systolic.config import Format, preset
+from systolic.config import preset
+from systolic.formats import implementation
 from systolic.tpu_config import tpu_preset
 from systolic_sim.demo import mnist, picture, products, tpu
 from systolic_sim.demo.network import Bf16Network, Int8Network, classify
@@ -39,8 +40,9 @@ TPU, LATENCY = tpu_preset("tpu_8x8"), 20
 #: Most images in one product.
 BATCH = 125
 
-#: Part of the images for each configuration: simulating a bf16 multiply-add takes ten times an int8 one.
-SHARE = {Format.INT8: 1, Format.BF16: 4}
+#: By number format: its network, of the trained one and images to calibrate it; and of how many images it gets one.
+#: Simulating a bf16 multiply-add takes ten times an int8 one.
+NETWORKS = {"int8": (Int8Network, 1), "bf16": (lambda mlp, calibration: Bf16Network(mlp), 4)}
 
 _TITLE = "Two weight tiles and a stream of handwritten digits pass through the array"
 
@@ -103,10 +105,11 @@ def run(out, images, *, console=None):
 
 def _outcome(config, mlp, calibration, pixels, out):
     """Run a configuration's network on its share of the images, a batch a processor at a time."""
-    pixels = pixels[:-(-len(pixels) // SHARE[config.arch.format])]
+    kind, share = implementation(NETWORKS, config.arch.format, "network", f"{__name__}.NETWORKS")
+    pixels = pixels[:-(-len(pixels) // share)]
     design = _design(config, out)
     MatrixUnitRtl(config, design=design)
-    network = Int8Network(mlp, calibration) if config.arch.format is Format.INT8 else Bf16Network(mlp)
+    network = kind(mlp, calibration)
     size = min(BATCH, config.arch.accumulator_depth)
     batches = [pixels[low:low + size] for low in range(0, len(pixels), size)]
     parts = []

@@ -3,6 +3,7 @@
 ======================  =============================================================================
 ``int8``                int8 products, int32 sums
 ``bf16``                bfloat16 products, fp32 sums in array order
+``formats``             the two of them by number format, with random operands of each
 ``requantise``          int32 sums back to int8, in the three roundings runtimes use
 ``program``             streams for a matrix unit: products cut into tiles, and random programs
 ``matrix_unit``         the matrix unit: programs to results

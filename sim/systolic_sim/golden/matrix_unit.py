@@ -4,16 +4,9 @@ import collections
 
 import numpy as np
 
-from systolic.config import Format
-from systolic_sim.golden import bf16, int8
+from systolic_sim.golden.formats import golden
 
 __all__ = ["MatrixUnit"]
-
-# Product of a row block and a tile, sum of accumulators and psums, and the type of both results.
-_ARITHMETIC = {
-    Format.INT8: (int8.matmul, int8.accumulate, np.int32),
-    Format.BF16: (bf16.matmul, bf16.add, np.uint32),
-}
 
 
 class MatrixUnit:
@@ -35,8 +28,8 @@ class MatrixUnit:
 
     def __init__(self, arch):
         self.arch = arch
-        self._matmul, self._add, dtype = _ARITHMETIC[arch.format]
-        self.accumulators = np.zeros((arch.accumulator_depth, arch.cols), dtype)
+        self._format = golden(arch.format)
+        self.accumulators = np.zeros((arch.accumulator_depth, arch.cols), arch.format.result_dtype)
         self._written = np.zeros(arch.accumulator_depth, bool)
         self._active = None
         self._queue = collections.deque()
@@ -108,7 +101,7 @@ class MatrixUnit:
             if len(block):
                 if switch[block[0]]:
                     self._active = self._queue.popleft()
-                blocks.append(self._matmul(x[block], self._active))
+                blocks.append(self._format.matmul(x[block], self._active))
         return np.concatenate(blocks)
 
     def _accumulate(self, program, psums, visits):
@@ -116,7 +109,7 @@ class MatrixUnit:
         sums = psums.copy()
         for now in visits:
             onto = now[program.accumulate[now]]
-            sums[onto] = self._add(self.accumulators[program.address[onto]], psums[onto])
+            sums[onto] = self._format.add(self.accumulators[program.address[onto]], psums[onto])
             self.accumulators[program.address[now]] = sums[now]
         self._written[program.address] = True
         return sums

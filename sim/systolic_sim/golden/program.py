@@ -4,8 +4,7 @@ import dataclasses
 
 import numpy as np
 
-from systolic.config import Format
-from systolic_sim.golden import bf16
+from systolic_sim.golden.formats import golden
 
 __all__ = ["Program", "matmul_program", "random_program", "untile"]
 
@@ -185,81 +184,13 @@ def _random_addresses(arch, rng, counts):
 
 def _random_operands(arch, rng, count):
     """x [count, R] and w [R, C], both of one kind so that extremes meet."""
-    kinds = _INT8_KINDS if arch.format is Format.INT8 else _BF16_KINDS
-    x_kind, w_kind = kinds[rng.integers(len(kinds))]
+    format = golden(arch.format)
+    x_kind, w_kind = format.kinds[rng.integers(len(format.kinds))]
     operands = []
     for kind, shape in ((x_kind, (count, arch.rows)), (w_kind, (arch.rows, arch.cols))):
         values = kind(rng, shape)
-        if arch.format is Format.BF16:
-            values = _sprinkle(rng, values, rng.choice([0, 0.25 / arch.rows, 0.5], p=[0.6, 0.3, 0.1]))
+        if len(format.specials):
+            density = rng.choice([0, 0.25 / arch.rows, 0.5], p=[0.6, 0.3, 0.1])
+            values = np.where(rng.random(shape) < density, rng.choice(format.specials, shape), values)
         operands.append(values)
     return operands
-
-
-def _int8_any(rng, shape):
-    return rng.integers(-128, 128, shape, np.int8)
-
-
-def _int8_extreme(rng, shape):
-    return rng.choice(np.array([-128, -128, 127, 0, -1, 1], np.int8), shape)
-
-
-def _int8_lowest(rng, shape):
-    return np.full(shape, -128, np.int8)
-
-
-def _int8_sparse(rng, shape):
-    return _int8_any(rng, shape) * (rng.random(shape) < 0.1).astype(np.int8)
-
-
-def _bf16_ordinary(rng, shape):
-    return bf16.from_float32(rng.standard_normal(shape, np.float32))
-
-
-def _bf16_any(rng, shape):
-    return rng.integers(1 << 16, size=shape, dtype=np.uint16)
-
-
-def _bf16_cancelling(rng, shape):
-    """One or two magnitudes of either sign: sums that cancel wholly, partly, or down to a tie."""
-    magnitudes = np.array([0x3F80, 0x3F81, 0x3FFF, 0x3F00, 0x45FF, 0x3980], np.uint16)
-    common, rare = rng.choice(magnitudes, 2)
-    values = np.where(rng.random(shape) < rng.choice([0, 0.2]), rare, common)
-    return values | _bf16_any(rng, shape) & np.uint16(0x8000)
-
-
-def _bf16_on_the_edge(rng, shape):
-    """Products of 2**126 to 2**128, of either sign: sums that reach the end of fp32 exactly, or stay just below."""
-    return rng.choice(np.array([0x5F00, 0xDF00, 0x5F80, 0x0000], np.uint16), shape)
-
-
-def _bf16_exponents(low, high):
-    """Kind with biased exponents from low to high, anything else at random."""
-    def kind(rng, shape):
-        exponent = rng.integers(low, high + 1, shape, np.uint16)
-        return _bf16_any(rng, shape) & np.uint16(0x807F) | exponent << np.uint16(7)
-    return kind
-
-
-#: Infinities, NaN quiet and signalling, zeros, subnormals, and the ends of the normal range.
-_SPECIALS = np.array([0x7F80, 0xFF80, 0x7FC0, 0xFFC0, 0x7F81, 0xFFFF, 0x0000, 0x8000, 0x0001, 0x8001,
-                      0x007F, 0x807F, 0x0080, 0x8080, 0x7F7F, 0xFF7F, 0x3F80, 0xBF80], np.uint16)
-
-
-def _sprinkle(rng, values, density):
-    return np.where(rng.random(values.shape) < density, rng.choice(_SPECIALS, values.shape), values)
-
-
-# Pairs of what x and what w is drawn from.
-_INT8_KINDS = [
-    (_int8_any, _int8_any), (_int8_extreme, _int8_extreme), (_int8_lowest, _int8_lowest),
-    (_int8_any, _int8_extreme), (_int8_sparse, _int8_any),
-]
-_BF16_KINDS = [
-    (_bf16_ordinary, _bf16_ordinary), (_bf16_cancelling, _bf16_cancelling), (_bf16_any, _bf16_any),
-    (_bf16_exponents(100, 154), _bf16_exponents(100, 154)),   # wide: most addends far apart
-    (_bf16_exponents(187, 193), _bf16_exponents(187, 193)),   # products about the largest fp32
-    (_bf16_exponents(46, 66), _bf16_exponents(46, 66)),       # products about the smallest fp32
-    (_bf16_exponents(0, 1), _bf16_exponents(90, 254)),        # subnormal operands
-    (_bf16_on_the_edge, _bf16_on_the_edge),
-]

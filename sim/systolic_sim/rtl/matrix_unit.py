@@ -19,7 +19,6 @@ import time
 
 import numpy as np
 
-from systolic.config import Format
 from systolic.errors import UserError
 from systolic_sim.rtl.beats import Layout, pack, unpack
 from systolic_sim.rtl.primitives import models_for
@@ -325,5 +324,5 @@ class MatrixUnitRtl:
             del rows["address"]
         run = self.rtl.run({"weights": {"data": program.beats}, "rows": rows},
                            {"results": int(program.last.sum())}, **options)
-        dtype = np.int32 if self.config.arch.format is Format.INT8 else np.uint32
+        dtype = np.dtype(self.config.arch.format.result_dtype)
         return unpack(run.outputs["results"]["data"], dtype, self.config.arch.cols), run

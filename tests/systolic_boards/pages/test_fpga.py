@@ -67,7 +67,7 @@ def test_entries_are_sound():
     for given in table.ENTRIES:
         assert given.device in DEVICES and given.part in ("array", "matrix_unit") and given.goal
         assert f"{given.config.arch.rows}x{given.config.arch.cols}" in given.title
-        assert given.config.arch.format.value in given.title
+        assert given.config.arch.format.name in given.title
 
 
 def test_every_mapping_has_its_section():

@@ -13,7 +13,7 @@ ARITHMETIC = {"int8": (int8.matmul, int8.accumulate), "bf16": (bf16.matmul, bf16
 
 def interpret(arch, program):
     """Results of a program, one row after the other."""
-    matmul, add = ARITHMETIC[arch.format.value]
+    matmul, add = ARITHMETIC[arch.format.name]
     tiles, tile, acc, results = iter(program.tiles), None, {}, []
     for i in range(len(program)):
         tile = next(tiles) if program.switch[i] or tile is None else tile

@@ -1,14 +1,13 @@
 """The accumulators: sums over tiles, one memory a column."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, Value, signed
+from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream
 from amaranth.lib.wiring import In, Out
 
-from ...config import Format
 from ..delay import delay
-from ..lib.float import FloatAdder, Psum, encode_psum
 from ..shared import Shared, place
 from ..vendor.ecp5_memory import Ecp5Memory
+from .formats import gateware
 
 __all__ = ["Accumulators", "Command"]
 
@@ -36,20 +35,16 @@ class _Lane(Shared):
         address_width = config.arch.address_width
         super().__init__({
             "read_address": In(address_width), "psum": In(config.arch.psum_width), "keep": In(1),
-            "write_address": In(address_width), "write": In(1), "o": Out(32),
+            "write_address": In(address_width), "write": In(1), "o": Out(config.arch.format.result_width),
         })
 
     def build(self, platform):
         m = Module()
-        int8 = self.config.arch.format is Format.INT8
-        total = Signal(signed(32) if int8 else Psum)
+        arch, format = self.config.arch, gateware(self.config.arch.format)
+        total = Signal(format.entry(arch))
         ecp5 = self.config.impl.memory == "ecp5_block"
         entry = (self._ecp5_memory if ecp5 else self._memory)(m, Value.cast(total))
-        if int8:
-            sum = delay(m, (self.psum.as_signed() + entry.as_signed())[:32], self.config.adder_stages - 1, "sum")
-            m.d.comb += [total.eq(sum), self.o.eq(total)]
-        else:
-            m.d.comb += [total.eq(self._add(m, Psum(entry))), self.o.eq(encode_psum(m, total))]
+        m.d.comb += [total.eq(format.accumulate(m, self.config, self.psum, entry)), self.o.eq(format.encode(m, total))]
         return m
 
     def _memory(self, m, total):
@@ -79,14 +74,6 @@ class _Lane(Shared):
         m.d.sync += gated.eq(Mux(self.keep, entry, 0))
         return gated
 
-    def _add(self, m, entry):
-        adder = place(m, "adder", FloatAdder(stages=self.config.adder_stages, registered=False))
-        psum = Psum(self.psum)
-        m.d.comb += [adder.term[name].eq(psum[name]) for name in ("mantissa", "exponent", "pos", "neg")]
-        # The zero of an entry that is not kept is all zeros, that of a psum has exponent 1.
-        m.d.comb += [adder.psum.eq(entry), adder.psum.exponent.eq(entry.exponent | (entry.exponent == 0))]
-        return adder.o
-
 
 class Accumulators(Shared):
     """Adds rows of psums to the entries they belong to, one row a cycle.
@@ -102,7 +89,8 @@ class Accumulators(Shared):
     psums : In
         The row, column 0 in the lowest bits.
     o : Out(stream, always ready)
-        Finished rows of C sums of 32 bits, in the cycle of their writing: ``adder_stages`` - 1 after their psums.
+        Finished rows of C sums, ``result_width`` bits each, in the cycle of their writing: ``adder_stages`` - 1 after
+        their psums.
     """
 
     resets = True
@@ -114,7 +102,7 @@ class Accumulators(Shared):
         super().__init__({
             "command": In(stream.Signature(Command(arch), always_ready=True)),
             "psums": In(arch.psum_width * arch.cols),
-            "o": Out(stream.Signature(32 * arch.cols, always_ready=True)),
+            "o": Out(stream.Signature(arch.format.result_width * arch.cols, always_ready=True)),
         })
 
     def build(self, platform):

@@ -27,7 +27,7 @@ from amaranth.lib.wiring import In, Out
 from ..delay import delay
 from ..shared import Shared, place
 from ..vendor.multiplier import MULTIPLIERS
-from .mac import adder, product
+from .formats import gateware
 
 __all__ = ["Cell", "Control", "Grid", "Row"]
 
@@ -87,7 +87,8 @@ class Cell(Shared):
     def build(self, platform):
         m = Module()
         arch, impl = self.config.arch, self.config.impl
-        unit = place(m, "product", product(self.config, self.mapping))
+        format = gateware(arch.format)
+        unit = place(m, "product", format.product(self.config, self.mapping))
         a, switch, load = self.a, self.switch, self.load
         arriving, held, switches, shadows, sums = [], [], [], [], []
         for c in range(self.columns):
@@ -98,7 +99,7 @@ class Cell(Shared):
             arriving.append(a)
             held.append(a := delay(m, a, 1, f"activation{suffix}"))
             switches.append(switch)
-            total = place(m, f"adder{suffix}", adder(self.config))
+            total = place(m, f"adder{suffix}", format.adder(self.config))
             m.d.comb += [total.term.eq(unit.o.word_select(c, len(unit.o) // unit.lanes)),
                          total.psum.eq(self.psum.word_select(c, arch.psum_width))]
             sums.append(total.o)

@@ -1,34 +1,19 @@
-"""Multiply-accumulate in each number format: a product and an adder, with the grid's timing.
+"""What cells are made of beside multipliers: products and adders, with the grid's timing.
 
 The product of an activation is there ``product_stages`` + 1 cycles after it, and its sum with the psum of that
 cycle L cycles later.
 """
 
-from amaranth.hdl import Cat, Const, Module, Signal, signed
+from amaranth.hdl import Cat, Module, Signal, signed
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
-from ...config import Format
 from ..delay import delay
-from ..lib.float import FloatAdder, Operand, OperandDecoder, Psum, Term
+from ..lib.float import Operand, Term
 from ..shared import Shared, place
 from ..vendor.multiplier import MULTIPLIERS
 
-__all__ = ["Bf16Product", "IntegerAdder", "adder", "product", "recode", "zero_psum"]
-
-
-def zero_psum(arch):
-    """The bits of the psum that a column starts from."""
-    return Const(0, arch.psum_width) if arch.format is Format.INT8 else Psum.const({"exponent": 1}).as_value()
-
-
-def recode(m, arch, elements):
-    """A vector of a stream in the form the array works with, element 0 lowest; combinational, in module ``m``."""
-    if arch.format is Format.INT8:
-        return elements.as_value()
-    decoders = [place(m, f"decoder_{k}", OperandDecoder()) for k in range(elements.shape().length)]
-    m.d.comb += [decoder.i.eq(bits) for decoder, bits in zip(decoders, elements, strict=True)]
-    return Cat(decoder.o for decoder in decoders)
+__all__ = ["Bf16Product", "IntegerAdder"]
 
 
 class Bf16Product(Shared):
@@ -89,7 +74,7 @@ class IntegerAdder(Shared):
 
     Members
     -------
-    term : In(signed(16))
+    term : In(signed(2 * operand_width))
     psum : In(signed(psum_width))
     o : Out(signed(psum_width))
         The sum, ``psum_stages`` cycles later.
@@ -99,24 +84,11 @@ class IntegerAdder(Shared):
         self.stages = config.impl.psum_stages
         width = config.arch.psum_width
         self.module_name = f"integer_adder_{width}_{self.stages}"
-        super().__init__({"term": In(signed(16)), "psum": In(signed(width)), "o": Out(signed(width))})
+        super().__init__({"term": In(signed(2 * config.arch.operand_width)), "psum": In(signed(width)),
+                          "o": Out(signed(width))})
 
     def build(self, platform):
         m = Module()
         total = Signal.like(self.o)
         m.d.comb += [total.eq(self.psum + self.term), self.o.eq(delay(m, total, self.stages, "total_delayed"))]
         return m
-
-
-def product(config, mapping):
-    """What multiplies in a cell of the configuration, with a multiplier of that mapping."""
-    if config.arch.format is Format.BF16:
-        return Bf16Product(config, mapping)
-    return MULTIPLIERS[mapping](width=8, stages=config.impl.product_stages)
-
-
-def adder(config):
-    """What adds in a cell of the configuration."""
-    if config.arch.format is Format.BF16:
-        return FloatAdder(stages=config.impl.psum_stages)
-    return IntegerAdder(config)

@@ -9,8 +9,8 @@ from ..lib.queue import Queue
 from ..ports import RowCommand
 from ..shared import Shared, place
 from .accumulators import Accumulators, Command
+from .formats import gateware
 from .grid import Control, Grid
-from .mac import recode, zero_psum
 from .row_gate import RowGate
 from .skew import Skew
 from .weight_fifo import WeightFifo
@@ -56,7 +56,7 @@ class MatrixUnit(Shared):
     rows : In(stream of RowCommand)
         Activation rows. The first one after reset switches whether it says so or not.
     results : Out(stream)
-        Finished rows of C sums of 32 bits: int32, or the bits of fp32.
+        Finished rows of C sums, ``result_width`` bits each: int32, or the bits of fp32.
     status : Out(Status)
         What the array does in this cycle.
 
@@ -74,13 +74,14 @@ class MatrixUnit(Shared):
         super().__init__({
             "weights": In(stream.Signature(data.ArrayLayout(arch.format.width, arch.cols))),
             "rows": In(stream.Signature(RowCommand(arch))),
-            "results": Out(stream.Signature(data.ArrayLayout(32, arch.cols))),
+            "results": Out(stream.Signature(data.ArrayLayout(arch.format.result_width, arch.cols))),
             "status": Out(Status()),
         })
 
     def build(self, platform):
         m = Module()
         config, arch, impl = self.config, self.config.arch, self.config.impl
+        format = gateware(arch.format)
 
         def skew(name, width, lanes, step, **options):
             return place(m, name, Skew(name, width, lanes, step, **options))
@@ -99,10 +100,10 @@ class MatrixUnit(Shared):
 
         row, stages = row_gate.o.payload, impl.gate_stages
         m.d.comb += [
-            row_skew.i.eq(delay(m, recode(m, arch, row.data), stages, "row")), grid.a.eq(row_skew.o),
+            row_skew.i.eq(delay(m, format.recode(m, row.data), stages, "row")), grid.a.eq(row_skew.o),
             weight_skew.i.eq(delay(m, weight_fifo.o.payload, stages, "weights_in")), grid.w.eq(weight_skew.o),
             grid.control.eq(delay(m, control, stages, "control_in")),
-            grid.psum.eq(zero_psum(arch).replicate(arch.cols)),
+            grid.psum.eq(format.zero_psum(arch).replicate(arch.cols)),
             deskew.i.eq(grid.psum_below), accumulators.psums.eq(deskew.o),
         ]
         command = Signal(Command(arch))

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..lib.queue import Queue
 from ..shared import Shared, place
-from .mac import recode
+from .formats import gateware
 
 __all__ = ["WeightFifo"]
 
@@ -43,7 +43,7 @@ class WeightFifo(Shared):
             "weight_queue", width=len(self.o.payload), depth=config.weight_fifo_rows - config.fifo_stages,
             stages=config.fifo_stages, ecp5=config.impl.memory == "ecp5_block"))
         m.d.comb += [
-            queue.i.payload.eq(recode(m, config.arch, self.i.payload)),
+            queue.i.payload.eq(gateware(config.arch.format).recode(m, self.i.payload)),
             queue.i.valid.eq(self.i.valid),
             self.i.ready.eq(queue.i.ready),
         ]

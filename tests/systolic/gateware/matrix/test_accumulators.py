@@ -58,7 +58,7 @@ def random_psums(config, rng, recoded):
     """Sums as numpy has them, and the bits of the port."""
     arch, elements, port = config.arch, [], 0
     for c in range(arch.cols):
-        if arch.format.value == "int8":
+        if arch.format.name == "int8":
             element = rng.choice([rng.getrandbits(arch.psum_width), 1 << arch.psum_width - 1])
             bits = element
             element -= (element >> arch.psum_width - 1) << arch.psum_width
@@ -74,7 +74,7 @@ def random_psums(config, rng, recoded):
 
 
 def add(config, entry, psums):
-    if config.arch.format.value == "int8":
+    if config.arch.format.name == "int8":
         return [((a + b + 2**31) & 0xFFFFFFFF) - 2**31 for a, b in zip(entry, psums, strict=True)]
     return bf16.add(np.array(entry, np.uint32), np.array(psums, np.uint32)).tolist()
 
@@ -111,12 +111,12 @@ def test_random_rows(simulate, recoded, config):
 @ALL
 def test_turnaround_is_exact(simulate, recoded, config):
     """A sum can be added to ``turnaround`` cycles later; one cycle less, and the entry is still the old one."""
-    one, two = (1, 2) if config.arch.format.value == "int8" else (0x3F800000, 0x40000000)
-    old = 5 if config.arch.format.value == "int8" else 0x40A00000
+    one, two = (1, 2) if config.arch.format.name == "int8" else (0x3F800000, 0x40000000)
+    old = 5 if config.arch.format.name == "int8" else 0x40A00000
 
     def row(value, accumulate):
         port = value
-        if config.arch.format.value != "int8":
+        if config.arch.format.name != "int8":
             fields = recoded.psum(value)
             port = fields["mantissa"] | fields["exponent"] << 25
         ports = sum(port << c * config.arch.psum_width for c in range(config.arch.cols))
@@ -159,7 +159,7 @@ def test_reset_forgets_rows_on_their_way_but_not_the_sums(simulate, recoded, nam
     """Wherever they are: the row is not written and does not come out."""
     config = CONFIGS[name]
     unit, rst = Accumulators(config), Signal()
-    int8 = config.arch.format.value == "int8"
+    int8 = config.arch.format.name == "int8"
 
     def port(number):
         fields = recoded.psum(number)

@@ -20,7 +20,7 @@ CONFIGS = [
 
 def label(config):
     impl = config.impl
-    return (f"{config.arch.format.value} {config.arch.rows}x{config.arch.cols} "
+    return (f"{config.arch.format.name} {config.arch.rows}x{config.arch.cols} "
             f"{impl.product_stages}{impl.psum_stages}{impl.hop_stages}")
 
 
@@ -65,7 +65,7 @@ def run(simulate, schedule):
     """psums at the foot, [cycle][column], as bits."""
     config, arch = schedule.config, schedule.config.arch
     grid = Grid(config, config.row_mappings)
-    zero = 0 if arch.format.value == "int8" else 1 << 25
+    zero = 0 if arch.format.name == "int8" else 1 << 25
     top = sum(zero << c * arch.psum_width for c in range(arch.cols))
     depth = config.array_latency + 2
     got = []
@@ -86,7 +86,7 @@ def run(simulate, schedule):
 
 def operands(config, rng, shape, recoded):
     """Numbers, and their bits on the grid's ports."""
-    if config.arch.format.value == "int8":
+    if config.arch.format.name == "int8":
         numbers = rng.integers(-128, 128, shape, np.int8)
         return numbers, numbers.view(np.uint8)
     numbers = bf16.from_float32(rng.standard_normal(shape).astype(np.float32))
@@ -100,7 +100,7 @@ def results(config, got, cycle, recoded):
     impl, arch = config.impl, config.arch
     foot = cycle + 1 + impl.product_stages + arch.rows * impl.psum_stages
     bits = [got[foot + impl.hop_stages * c][c] for c in range(arch.cols)]
-    if arch.format.value == "int8":
+    if arch.format.name == "int8":
         return [value - (value >> arch.psum_width - 1 << arch.psum_width) for value in bits]
     from systolic.gateware.lib.float import Psum
     return [recoded.fp32(Psum.from_bits(value)) for value in bits]
@@ -111,7 +111,7 @@ def results(config, got, cycle, recoded):
 def test_tiles_change_under_running_waves(simulate, recoded, config, count):
     """A row enters every cycle; the next tile's first weights enter together with the switch to this one."""
     rng = np.random.default_rng(7)
-    rows, matmul = config.arch.rows, int8.matmul if config.arch.format.value == "int8" else bf16.matmul
+    rows, matmul = config.arch.rows, int8.matmul if config.arch.format.name == "int8" else bf16.matmul
     schedule, want, start = Schedule(config), [], rows
     gap = 3 if count == "apart" else 0
     block = rows if count.startswith("as few") else rows + 3

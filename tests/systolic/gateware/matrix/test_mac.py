@@ -4,12 +4,10 @@ import random
 
 import numpy as np
 import pytest
-from amaranth.hdl import Module, Signal
-from amaranth.lib import data
+from amaranth.hdl import Module
 
 from systolic.config import Arch, Config, Impl
-from systolic.gateware.lib.float import Psum
-from systolic.gateware.matrix.mac import adder, product, recode, zero_psum
+from systolic.gateware.matrix.formats import gateware
 from systolic.gateware.shared import place
 from systolic_sim.golden import bf16
 
@@ -22,8 +20,8 @@ def configure(format, rows, product, psum):
 
 def run_mac(simulate, config, a, w, psum, switch=None):
     """Sum for every psum, when there is a step in every cycle and each switches to the weight beside it."""
-    m, impl = Module(), config.impl
-    unit, total = place(m, "product", product(config, "generic")), place(m, "adder", adder(config))
+    m, impl, format = Module(), config.impl, gateware(config.arch.format)
+    unit, total = place(m, "product", format.product(config, "generic")), place(m, "adder", format.adder(config))
     m.d.comb += total.term.eq(unit.o)
     n, psum_delay = len(a), impl.product_stages + 1
     switch = switch or [1] * n
@@ -104,33 +102,3 @@ def test_bf16(simulate, recoded, product, psum):
     want = bf16.fma(np.array(a, np.uint16), np.array(w, np.uint16), np.array(p, np.uint32)).tolist()
     wrong = [(*map(hex, step), hex(x)) for step, o, x in zip(steps, got, want, strict=True) if recoded.fp32(o) != x]
     assert not wrong, wrong[:5]
-
-
-@pytest.mark.parametrize("rows", [1, 5])
-def test_columns_start_from_zero(recoded, rows):
-    int8, real = Arch(rows=rows, cols=1), Arch(rows=rows, cols=1, format="bf16")
-    assert (len(zero_psum(int8)), zero_psum(int8).value) == (int8.psum_width, 0)
-    assert len(zero_psum(real)) == real.psum_width
-    assert recoded.fp32(Psum.from_bits(zero_psum(real).value)) == 0
-
-
-@pytest.mark.parametrize("format", ["int8", "bf16"])
-def test_recode(simulate, recoded, format):
-    """Element 0 lowest; int8 as it is."""
-    arch = Arch(rows=3, cols=3, format=format)
-    m = Module()
-    elements = Signal(data.ArrayLayout(arch.format.width, 3))
-    recoding = Signal(arch.operand_width * 3)
-    m.d.comb += recoding.eq(recode(m, arch, elements))
-    values = [0x3F, 0x81, 0x7F] if format == "int8" else [0x3FC0, 0xC040, 0x0001]
-
-    async def testbench(ctx):
-        ctx.set(elements, values)
-        got = ctx.get(recoding)
-        for k, value in enumerate(values):
-            element = got >> k * arch.operand_width & (1 << arch.operand_width) - 1
-            if format == "int8":
-                assert element == value
-            else:
-                assert element == operand_bits(recoded, value)
-    simulate(m, testbench, clocked=False)

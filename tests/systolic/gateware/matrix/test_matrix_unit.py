@@ -114,7 +114,7 @@ def test_products_lose_no_cycle(simulate, name):
     m, tiles, rng = max(arch.rows, config.turnaround), 6, np.random.default_rng(3)
     m = min(m, arch.accumulator_depth)
     x, w = (rng.integers(-128, 128, shape, np.int8) for shape in ((m, arch.rows * 2), (arch.rows * 2, arch.cols * 3)))
-    if arch.format.value == "bf16":
+    if arch.format.name == "bf16":
         x, w = x.astype(np.uint16) & 0x3FFF, w.astype(np.uint16) & 0x3FFF
     program = matmul_program(arch, x, w)
 
