@@ -28,7 +28,7 @@ FLOORS = [
 ]
 
 #: What has to load where there is no Amaranth.
-DATA = ["systolic.errors", "systolic.config", "systolic.tpu_config", "systolic.isa",
+DATA = ["systolic.errors", "systolic.formats", "systolic.config", "systolic.tpu_config", "systolic.isa",
         "systolic.registers", "systolic_sim.golden",
         "systolic_sim.cycles.schedule", "systolic_sim.emulator"]
 
