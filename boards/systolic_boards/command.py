@@ -3,7 +3,7 @@
 import argparse
 import dataclasses
 
-from systolic.commands.options import add_config_arguments, config_from
+from systolic.commands.options import add_config_arguments, add_tpu_arguments, config_from, tpu_from
 from systolic.config import Arch, Impl
 from systolic.errors import UserError
 
@@ -25,8 +25,8 @@ def add(subparsers):
     where.add_argument("--board", metavar="BOARD", help="build the self-test of a board, with the matrix unit of its "
                        "own, or of its own and that --format, or the one described")
     where.add_argument("--list-boards", action="store_true", help="list the boards and what fits on them")
-    parser.add_argument("--part", choices=("array", "matrix_unit"),
-                        help="the grid of cells alone, or the whole matrix unit (matrix_unit)")
+    parser.add_argument("--part", metavar="PART", help="what to build: the whole matrix_unit or the array of its cells "
+                        "alone; with --tpu the whole tpu or one of its blocks, such as row_reader")
     parser.add_argument("--simulate", action="store_true", help="of a board: run the self-test in simulation, at the "
                         "pins, in place of building it")
     parser.add_argument("--fault", action="store_true", help="of a board: flip one bit of one weight, which the "
@@ -37,6 +37,7 @@ def add(subparsers):
     parser.add_argument("--timeout", type=_positive, metavar="S", help="give a placement up after so many seconds")
     parser.add_argument("--out", default="build/fpga", help="folder to write to (%(default)s)")
     add_config_arguments(parser)
+    add_tpu_arguments(parser)
     parser.set_defaults(run=_run)
 
 
@@ -59,10 +60,13 @@ def _run(args):
 def _run_device(args):
     from .devices import device
     from .flow import flow, report  # only here: Amaranth takes a while to import
-    from .flow.parts import PARTS
+    from .flow.parts import PARTS, TPU_PARTS
 
-    target = device(args.device or "ecp5-85f")
-    part = PARTS[args.part or "matrix_unit"](config_from(args))
+    target, tpu = device(args.device or "ecp5-85f"), tpu_from(args)
+    parts, name = (TPU_PARTS, args.part or "tpu") if tpu else (PARTS, args.part or "matrix_unit")
+    if name not in parts:
+        raise UserError(f"--part must be one of {', '.join(parts)} {'with' if tpu else 'without'} --tpu, not {name}")
+    part = parts[name](tpu or config_from(args))
     build = flow.build(part, target, freq=args.freq or 250.0, seeds=args.seeds, jobs=args.jobs, timeout=args.timeout)
     folder = f"{args.out}/{part.name}-{target.name}"
     _tell(report.write(build, folder), folder)
@@ -73,8 +77,8 @@ def _run_board(args):
     from .flow import flow, report
     from .selftest import simulate
 
-    if args.part or args.freq:
-        raise UserError("--part and --freq go with --device, not with --board")
+    if args.part or args.freq or args.tpu:
+        raise UserError("--part, --freq and --tpu go with --device, not with --board")
     target, folder = _board(args)
     board = target.board
     if args.simulate:

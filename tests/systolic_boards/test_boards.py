@@ -170,8 +170,11 @@ def test_command_simulates(arguments, code, verdict, capsys):
 @pytest.mark.parametrize("arguments, message", [
     (["--board", "brick"], "board must be one of colorlight_5a75b, .*, not 'brick'"),
     (["--board", "icebreaker", "--format", "bf16"], "format must be one of int8 on icebreaker, not 'bf16'"),
-    (["--board", "icebreaker", "--part", "array"], "--part and --freq go with --device"),
+    (["--board", "icebreaker", "--part", "array"], "--part, --freq and --tpu go with --device"),
     (["--simulate", "--rows", "2", "--cols", "2"], "--simulate and --fault go with --board"),
+    (["--board", "icebreaker", "--tpu", "tpu_4x4"], "--part, --freq and --tpu go with --device"),
+    (["--part", "row_reader", "--config", "int8_8x8"], "--part must be one of array, matrix_unit without --tpu"),
+    (["--part", "array", "--tpu", "tpu_4x4"], "--part must be one of tpu, core, .* with --tpu, not array"),
     (["--board", "icebreaker", "--lut-rows", "2"], "give --config, or --rows and --cols"),
 ])
 def test_bad_usage(arguments, message):

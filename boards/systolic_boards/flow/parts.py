@@ -1,4 +1,4 @@
-"""What to build: the array alone, or the whole matrix unit, as sources for synthesis."""
+"""What to build, as sources for synthesis: a matrix unit or its array, a TPU or one of its blocks."""
 
 import collections
 import dataclasses
@@ -7,11 +7,26 @@ import math
 from amaranth.hdl import Fragment
 
 from systolic import verilog
+from systolic.gateware.activation.requantise import Requantise
+from systolic.gateware.activation.unit import ActivationUnit
+from systolic.gateware.core import Core
+from systolic.gateware.dma.load import Loader
+from systolic.gateware.dma.read_dma import ReadDma
+from systolic.gateware.dma.store import Storer
+from systolic.gateware.dma.weight_reader import WeightReader
+from systolic.gateware.host.control import ControlRegisters
 from systolic.gateware.matrix.grid import Grid
+from systolic.gateware.matrix.matrix_unit import MatrixUnit
+from systolic.gateware.matrix.row_reader import RowReader
+from systolic.gateware.sequencer.decoder import Decoder
+from systolic.gateware.sequencer.fetch import Fetcher
+from systolic.gateware.sequencer.scoreboard import Scoreboard
+from systolic.gateware.sequencer.sequencer import Sequencer
 from systolic.gateware.shared import Library
+from systolic.gateware.unified_buffer import UnifiedBuffer
 from systolic.gateware.vendor.multiplier import MULTIPLIERS
 
-__all__ = ["PARTS", "Part", "array", "generated", "matrix_unit"]
+__all__ = ["PARTS", "Part", "TPU_PARTS", "array", "generated", "matrix_unit", "tpu"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -47,12 +62,16 @@ class Part:
 
 def array(config):
     """The grid alone: ports of its edge, no skew, no memories."""
+    return _component(f"{config.name}_array", config, Grid(config, config.row_mappings), cells=_planned_cells(config),
+                      macs=config.arch.rows * config.arch.cols, multipliers=_multipliers(config))
+
+
+def _component(name, config, component, **options):
+    """A component alone, with the ports of its signature."""
     library = Library(f"{config.name}_")
-    grid = Grid(config, config.row_mappings)
-    Fragment.get(grid, library)
-    return Part(name=f"{config.name}_array", top=library.prefix + grid.module_name, cells=_planned_cells(config),
-                sources={"design.il": "\n".join(library.modules.values())}, macs=config.arch.rows * config.arch.cols,
-                multipliers=_multipliers(config))
+    Fragment.get(component, library)
+    return Part(name=name, top=library.prefix + component.module_name,
+                sources={"design.il": "\n".join(library.modules.values())}, **options)
 
 
 def matrix_unit(config):
@@ -66,7 +85,28 @@ def generated(config, design):
                 sources={"design.v": design.verilog}, cells=_planned_cells(config), multipliers=_multipliers(config))
 
 
+def tpu(config):
+    """The generated Verilog of a TPU, whole."""
+    arch = config.matrix.arch
+    design = verilog.generate(config)
+    return Part(name=config.name, top=design.name, macs=arch.rows * arch.cols, sources={"design.v": design.verilog})
+
+
+def _block(name, describe):
+    """One block of a TPU alone; ``describe`` makes its component from the TPU's configuration."""
+    return lambda config: _component(f"{config.name}_{name}", config, describe(config))
+
+
+#: Of a matrix unit, by name: functions of its Config.
 PARTS = {"array": array, "matrix_unit": matrix_unit}
+
+#: Of a TPU, by name: functions of its TpuConfig. ``core`` is all but the control registers.
+TPU_PARTS = {"tpu": tpu} | {name: _block(name, describe) for name, describe in {
+    "core": Core, "control": ControlRegisters, "sequencer": Sequencer, "decoder": Decoder, "scoreboard": Scoreboard,
+    "fetcher": Fetcher, "read_dma": ReadDma, "load": Loader, "store": Storer, "weights": WeightReader,
+    "row_reader": RowReader, "tpu_matrix_unit": lambda config: MatrixUnit(config.matrix),
+    "unified_buffer": UnifiedBuffer, "activation": ActivationUnit, "requantise": lambda config: Requantise(),
+}.items()}
 
 # Block that a multiplier mapping takes; "generic" leaves it to synthesis.
 _BLOCKS = {"ecp5_dsp": "MULT18X18D", "ecp5_lut": None, "ice40_dsp": "SB_MAC16", "gowin_dsp": "MULT9X9"}

@@ -7,11 +7,12 @@ import xml.etree.ElementTree
 import pytest
 
 from systolic.config import Arch, Config, Impl
+from systolic.tpu_config import tpu_preset
 from systolic_boards import command
 from systolic_boards.devices import device
 from systolic_boards.flow import flow, parts, paths, placement, report, store, synthesis, tools
 from systolic_boards.flow.guards import GuardError
-from systolic_boards.flow.parts import Part
+from systolic_boards.flow.parts import TPU_PARTS, Part
 from systolic_boards.flow.progress import Progress
 from systolic_sim.rtl.toolchain import ToolError
 
@@ -158,6 +159,15 @@ def test_parts(part):
     ports = {port.name: port for port in synthesis.read_ports(built.sources, built.top)}
     assert built.macs == 6 and built.cells == {} and ports["clk"].direction == "input"
     assert ports["a" if part is parts.array else "rows_data"].width == 16
+
+
+@pytest.mark.parametrize("name", TPU_PARTS)
+def test_parts_of_a_tpu(name):
+    """Each has a clock, and ports on either side to be timed from and to."""
+    part = TPU_PARTS[name](tpu_preset("tpu_4x4"))
+    ports = {port.name: port for port in synthesis.read_ports(part.sources, part.top)}
+    assert ports["clk"].direction == "input" and {port.direction for port in ports.values()} == {"input", "output"}
+    assert part.macs == (16 if name == "tpu" else 0) and name in part.name
 
 
 def test_planned_cells():
