@@ -4,7 +4,10 @@ Each channel, or all of them, have a parameter record of a bias and a scale. Wit
 scale is a multiplier and a shift, with ``fp32`` the bits of a float32 in place of the multiplier.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from .requantise import requantise, requantise_fp32
 
@@ -20,7 +23,8 @@ ROUNDINGS = ("single", "double", "fp32")
 _ADD_SHIFT = 20
 
 
-def record(bias=0, multiplier=0, shift=0, *, scale=None):
+def record(bias: ArrayLike = 0, multiplier: ArrayLike = 0, shift: ArrayLike = 0, *,
+           scale: ArrayLike | None = None) -> NDArray[np.void]:
     """Parameter records, broadcast together.
 
     Parameters
@@ -38,12 +42,14 @@ def record(bias=0, multiplier=0, shift=0, *, scale=None):
     """
     if scale is not None:
         multiplier = np.asarray(scale, np.float32).view(np.uint32)
-    records = np.zeros(np.broadcast_shapes(*map(np.shape, (bias, multiplier, shift))), RECORD)
+    shapes = [np.shape(each) for each in (bias, multiplier, shift)]
+    records: NDArray[np.void] = np.zeros(np.broadcast_shapes(*shapes), RECORD)
     records["bias"], records["multiplier"], records["shift"] = bias, multiplier, shift
     return records
 
 
-def activate(sums, records, *, rounding="single", zero_point=0, low=-128, high=127, table=None):
+def activate(sums: ArrayLike, records: NDArray[np.void], *, rounding: str = "single", zero_point: int = 0,
+             low: int = -128, high: int = 127, table: ArrayLike | None = None) -> NDArray[np.int8]:
     """Add the bias, requantise, clamp, look up.
 
     Parameters
@@ -68,7 +74,7 @@ def activate(sums, records, *, rounding="single", zero_point=0, low=-128, high=1
     """
     _check_rounding(rounding)
     x = _wrap(np.asarray(sums, np.int64) + records["bias"])
-    options = {"zero_point": zero_point, "low": low, "high": high}
+    options: dict[str, Any] = {"zero_point": zero_point, "low": low, "high": high}
     if rounding == "fp32":
         y = requantise_fp32(x, records["multiplier"].view(np.float32), **options)
     else:
@@ -76,7 +82,7 @@ def activate(sums, records, *, rounding="single", zero_point=0, low=-128, high=1
     return y if table is None else lookup(y, table)
 
 
-def pool(pixels, records, *, maximum=False, **options):
+def pool(pixels: ArrayLike, records: NDArray[np.void], *, maximum: bool = False, **options: Any) -> NDArray[np.int8]:
     """Maximum or sum of a window's pixels, as :func:`activate` then has it.
 
     Parameters
@@ -92,11 +98,12 @@ def pool(pixels, records, *, maximum=False, **options):
     -------
     int8 array [..., channels]
     """
-    pixels = np.asarray(pixels, np.int64)
-    return activate(pixels.max(axis=-2) if maximum else pixels.sum(axis=-2), records, **options)
+    window = np.asarray(pixels, np.int64)
+    return activate(window.max(axis=-2) if maximum else window.sum(axis=-2), records, **options)
 
 
-def add(first, second, records, *, rounding="single", **options):
+def add(first: ArrayLike, second: ArrayLike, records: NDArray[np.void], *, rounding: str = "single",
+        **options: Any) -> NDArray[np.int8]:
     """Elementwise sum: each input times 2**20 plus its bias is scaled, and so is the sum of both.
 
     With the biases that undo the zero points this is the int8 ADD of TFLite, single or double rounding as it was
@@ -117,14 +124,14 @@ def add(first, second, records, *, rounding="single", **options):
     """
     _check_rounding(rounding)
     mode = "single" if rounding == "fp32" else rounding
-    total = np.int64(0)
+    total: NDArray[np.int64] = np.zeros((), np.int64)
     for pixels, each in ((first, records[0]), (second, records[1])):
         x = _wrap((np.asarray(pixels, np.int64) << _ADD_SHIFT) + each["bias"])
         total = total + _scale(x.astype(np.int64), int(each["multiplier"]), int(each["shift"]), mode)
     return activate(_wrap(total), records[2], rounding=mode, **options)
 
 
-def lookup(y, table):
+def lookup(y: ArrayLike, table: ArrayLike) -> NDArray[np.int8]:
     """What the table has for each value: its entry 0 is for -128.
 
     Parameters
@@ -136,10 +143,11 @@ def lookup(y, table):
     -------
     int8 array
     """
-    return np.asarray(table, np.int8)[np.asarray(y, np.int16) + 128]
+    entries: NDArray[np.int8] = np.asarray(table, np.int8)
+    return entries[np.asarray(y, np.int16) + 128]
 
 
-def average_multiplier(count):
+def average_multiplier(count: int) -> tuple[int, int]:
     """Multiplier and shift with which a sum becomes the average of ``count`` pixels, halves away from zero.
 
     1 / count, rounded up always: rounding ``single`` takes halves up, and by that little negative ones fall below.
@@ -164,7 +172,7 @@ def average_multiplier(count):
     return (1 << 31 - shift) // count + 1, shift
 
 
-def _scale(x, multiplier, shift, mode):
+def _scale(x: NDArray[np.int64], multiplier: int, shift: int, mode: str) -> NDArray[np.int64]:
     """:func:`.requantise.requantise` without bounds: of any size, as an addition needs it."""
     right = 31 - (shift if mode == "single" else max(shift, 0))
     y = (x * multiplier + (1 << (right - 1))) >> right
@@ -173,10 +181,10 @@ def _scale(x, multiplier, shift, mode):
     return y
 
 
-def _wrap(x):
+def _wrap(x: NDArray[np.int64]) -> NDArray[np.int32]:
     return x.astype(np.int32)
 
 
-def _check_rounding(rounding):
+def _check_rounding(rounding: str) -> None:
     if rounding not in ROUNDINGS:
         raise ValueError(f"rounding must be one of {', '.join(ROUNDINGS)}, not {rounding!r}")

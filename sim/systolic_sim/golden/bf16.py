@@ -6,9 +6,15 @@ float64 holds it; float64 also has the 2 * 24 + 2 bits with which rounding the s
 then to float32, is rounding it once.
 """
 
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["NAN", "NAN_BF16", "add", "fma", "from_float32", "matmul", "to_float32"]
+
+_Bits16 = NDArray[np.uint16]
+_Bits32 = NDArray[np.uint32]
 
 #: The only NaN that an operation returns, as fp32 bits.
 NAN = 0x7FC00000
@@ -17,27 +23,27 @@ NAN = 0x7FC00000
 NAN_BF16 = NAN >> 16
 
 
-def _bits(name, value, dtype):
+def _bits(name: str, value: ArrayLike, dtype: type[np.generic]) -> NDArray[Any]:
     """The array, once it is known to hold bit patterns and not the numbers they stand for."""
-    value = np.asarray(value)
-    if value.dtype != dtype:
-        raise TypeError(f"{name} must be {np.dtype(dtype)} bit patterns, not {value.dtype}")
-    return value
+    bits = np.asarray(value)
+    if bits.dtype != dtype:
+        raise TypeError(f"{name} must be {np.dtype(dtype)} bit patterns, not {bits.dtype}")
+    return bits
 
 
-def _widen(name, value):
+def _widen(name: str, value: ArrayLike) -> NDArray[np.float64]:
     """Numbers of bfloat16 bit patterns, as float64."""
     with np.errstate(invalid="ignore"):
         return to_float32(_bits(name, value, np.uint16)).astype(np.float64)
 
 
-def _canonical(numbers):
+def _canonical(numbers: NDArray[np.float32]) -> _Bits32:
     """fp32 bits of float32 numbers, with one NaN and one zero."""
     bits = np.where(numbers == 0, np.uint32(0), numbers.view(np.uint32))
     return np.where(np.isnan(numbers), np.uint32(NAN), bits)
 
 
-def from_float32(numbers):
+def from_float32(numbers: ArrayLike) -> _Bits16:
     """Round float32 numbers to bfloat16, to nearest even.
 
     Parameters
@@ -56,7 +62,7 @@ def from_float32(numbers):
     return np.where(np.isnan(numbers), NAN_BF16, rounded).astype(np.uint16)
 
 
-def to_float32(bits):
+def to_float32(bits: ArrayLike) -> NDArray[np.float32]:
     """float32 numbers of bfloat16 bits, exact.
 
     Parameters
@@ -77,7 +83,7 @@ def to_float32(bits):
     return (_bits("bits", bits, np.uint16).astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
-def fma(a, w, psum):
+def fma(a: ArrayLike, w: ArrayLike, psum: ArrayLike) -> _Bits32:
     """What one cell computes: ``a * w + psum``, rounded once.
 
     Parameters
@@ -97,13 +103,13 @@ def fma(a, w, psum):
     TypeError
         If an argument does not hold bit patterns of its format.
     """
-    psum = _bits("psum", psum, np.uint32).view(np.float32)
+    addend = _bits("psum", psum, np.uint32).view(np.float32)
     with np.errstate(all="ignore"):
-        exact = _widen("a", a) * _widen("w", w) + psum
+        exact = _widen("a", a) * _widen("w", w) + addend
         return _canonical(exact.astype(np.float32))
 
 
-def add(a, b):
+def add(a: ArrayLike, b: ArrayLike) -> _Bits32:
     """What the accumulators compute: ``a + b``, rounded once.
 
     Parameters
@@ -121,12 +127,12 @@ def add(a, b):
     TypeError
         If an argument is not uint32.
     """
-    a, b = _bits("a", a, np.uint32), _bits("b", b, np.uint32)
+    first, second = _bits("a", a, np.uint32), _bits("b", b, np.uint32)
     with np.errstate(all="ignore"):
-        return _canonical(a.view(np.float32) + b.view(np.float32))
+        return _canonical(first.view(np.float32) + second.view(np.float32))
 
 
-def matmul(x, w):
+def matmul(x: ArrayLike, w: ArrayLike) -> _Bits32:
     """One pass down the columns of an array: :func:`fma` from row 0 to K - 1, from +0.
 
     Which NaN and which zero a psum is cannot be seen before the last, so only that one is canonical.
@@ -150,14 +156,14 @@ def matmul(x, w):
     ValueError
         If the shapes do not fit.
     """
-    x, w = _widen("x", x), _widen("w", w)
-    if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[0]:
-        raise ValueError(f"x [M, K] and w [K, N] do not fit: {list(x.shape)} and {list(w.shape)}")
-    psum = np.zeros((len(x), w.shape[1]), np.float32)
+    rows, cols = _widen("x", x), _widen("w", w)
+    if rows.ndim != 2 or cols.ndim != 2 or rows.shape[1] != cols.shape[0]:
+        raise ValueError(f"x [M, K] and w [K, N] do not fit: {list(rows.shape)} and {list(cols.shape)}")
+    psum = np.zeros((len(rows), cols.shape[1]), np.float32)
     exact = np.empty(psum.shape)
     with np.errstate(all="ignore"):
-        for k in range(len(w)):
-            np.multiply(x[:, k, None], w[k], out=exact)
+        for k in range(len(cols)):
+            np.multiply(rows[:, k, None], cols[k], out=exact)
             exact += psum
             psum[...] = exact
     return _canonical(psum)

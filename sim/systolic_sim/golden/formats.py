@@ -2,13 +2,19 @@
 
 import dataclasses
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from systolic import formats
 from systolic_sim.golden import bf16, int8
 
 __all__ = ["GOLDEN", "GoldenFormat", "golden"]
+
+_Array = NDArray[Any]
+_Shape = int | tuple[int, ...]
+_Kind = Callable[[np.random.Generator, _Shape], _Array]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,19 +38,19 @@ class GoldenFormat:
         Random bits, as operands, made operands whose products seldom overflow.
     """
 
-    matmul: Callable
-    add: Callable
-    kinds: tuple
-    specials: np.ndarray
-    limits: np.ndarray
-    bounded: Callable
+    matmul: Callable[[_Array, _Array], _Array]
+    add: Callable[[_Array, _Array], _Array]
+    kinds: tuple[tuple[_Kind, _Kind], ...]
+    specials: _Array
+    limits: _Array
+    bounded: Callable[[_Array], _Array]
 
-    def ordinary(self, rng, shape):
+    def ordinary(self, rng: np.random.Generator, shape: _Shape) -> _Array:
         """Random operands of the ordinary kind."""
         return self.kinds[0][0](rng, shape)
 
 
-def golden(format):
+def golden(format: formats.NumberFormat) -> GoldenFormat:
     """The golden model of a number format.
 
     Raises
@@ -55,54 +61,57 @@ def golden(format):
     return formats.implementation(GOLDEN, format, "golden model", f"{__name__}.GOLDEN")
 
 
-def _int8_any(rng, shape):
+def _int8_any(rng: np.random.Generator, shape: _Shape) -> _Array:
     return rng.integers(-128, 128, shape, np.int8)
 
 
-def _int8_extreme(rng, shape):
+def _int8_extreme(rng: np.random.Generator, shape: _Shape) -> _Array:
     return rng.choice(np.array([-128, -128, 127, 0, -1, 1], np.int8), shape)
 
 
-def _int8_lowest(rng, shape):
+def _int8_lowest(rng: np.random.Generator, shape: _Shape) -> _Array:
     return np.full(shape, -128, np.int8)
 
 
-def _int8_sparse(rng, shape):
-    return _int8_any(rng, shape) * (rng.random(shape) < 0.1).astype(np.int8)
+def _int8_sparse(rng: np.random.Generator, shape: _Shape) -> _Array:
+    kept: _Array = (rng.random(shape) < 0.1).astype(np.int8)
+    return _int8_any(rng, shape) * kept
 
 
-def _bf16_ordinary(rng, shape):
+def _bf16_ordinary(rng: np.random.Generator, shape: _Shape) -> _Array:
     return bf16.from_float32(rng.standard_normal(shape, np.float32))
 
 
-def _bf16_any(rng, shape):
+def _bf16_any(rng: np.random.Generator, shape: _Shape) -> _Array:
     return rng.integers(1 << 16, size=shape, dtype=np.uint16)
 
 
-def _bf16_cancelling(rng, shape):
+def _bf16_cancelling(rng: np.random.Generator, shape: _Shape) -> _Array:
     """One or two magnitudes of either sign: sums that cancel wholly, partly, or down to a tie."""
     magnitudes = np.array([0x3F80, 0x3F81, 0x3FFF, 0x3F00, 0x45FF, 0x3980], np.uint16)
     common, rare = rng.choice(magnitudes, 2)
     values = np.where(rng.random(shape) < rng.choice([0, 0.2]), rare, common)
-    return values | _bf16_any(rng, shape) & np.uint16(0x8000)
+    signed: _Array = values | _bf16_any(rng, shape) & np.uint16(0x8000)
+    return signed
 
 
-def _bf16_on_the_edge(rng, shape):
+def _bf16_on_the_edge(rng: np.random.Generator, shape: _Shape) -> _Array:
     """Products of 2**126 to 2**128, of either sign: sums that reach the end of fp32 exactly, or stay just below."""
     return rng.choice(np.array([0x5F00, 0xDF00, 0x5F80, 0x0000], np.uint16), shape)
 
 
-def _bf16_exponents(low, high):
+def _bf16_exponents(low: int, high: int) -> _Kind:
     """Kind with biased exponents from low to high, anything else at random."""
-    def kind(rng, shape):
+    def kind(rng: np.random.Generator, shape: _Shape) -> _Array:
         exponent = rng.integers(low, high + 1, shape, np.uint16)
         return _bf16_any(rng, shape) & np.uint16(0x807F) | exponent << np.uint16(7)
     return kind
 
 
-def _bound_bf16(bits):
+def _bound_bf16(bits: _Array) -> _Array:
     """Exponents from 112 to 143: most products of any two bf16 numbers are infinite."""
-    return np.where(bits & 0x4000, bits & 0xC7FF, bits | 0x3800)
+    bounded: _Array = np.where(bits & 0x4000, bits & 0xC7FF, bits | 0x3800)
+    return bounded
 
 
 #: Golden models by the name of the format.

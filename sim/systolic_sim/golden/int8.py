@@ -1,11 +1,12 @@
 """int8 arithmetic: exact psums, wrapping int32 accumulators."""
 
 import numpy as np
+from numpy.typing import NDArray
 
 __all__ = ["accumulate", "matmul"]
 
 
-def matmul(x, w):
+def matmul(x: NDArray[np.int8], w: NDArray[np.int8]) -> NDArray[np.int32]:
     """Product of int8 matrices, in int32.
 
     Computed in float64, where every sum on the way is an integer below 2**53, hence exact in any order.
@@ -36,7 +37,7 @@ def matmul(x, w):
     return product.astype(np.int64).astype(np.int32)
 
 
-def accumulate(acc, psum):
+def accumulate(acc: NDArray[np.int32], psum: NDArray[np.int32]) -> NDArray[np.int32]:
     """Sum of int32 arrays, modulo 2**32.
 
     Parameters
@@ -48,4 +49,4 @@ def accumulate(acc, psum):
     -------
     int32 array
     """
-    return np.add(acc, psum, dtype=np.int64).astype(np.int32)
+    return (acc.astype(np.int64) + psum).astype(np.int32)

@@ -1,10 +1,14 @@
 """The matrix unit: weight tiles and a program's rows in, results out, without a notion of time."""
 
 import collections
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
+from systolic.config import Arch
 from systolic_sim.golden.formats import golden
+from systolic_sim.golden.program import Program
 
 __all__ = ["MatrixUnit"]
 
@@ -26,15 +30,15 @@ class MatrixUnit:
         Their contents now; entries that were never written are undefined.
     """
 
-    def __init__(self, arch):
+    def __init__(self, arch: Arch) -> None:
         self.arch = arch
         self._format = golden(arch.format)
-        self.accumulators = np.zeros((arch.accumulator_depth, arch.cols), arch.format.result_dtype)
+        self.accumulators: NDArray[Any] = np.zeros((arch.accumulator_depth, arch.cols), arch.format.result_dtype)
         self._written = np.zeros(arch.accumulator_depth, bool)
-        self._active = None
-        self._queue = collections.deque()
+        self._active: NDArray[Any] | None = None
+        self._queue: collections.deque[NDArray[Any]] = collections.deque()
 
-    def load(self, tile):
+    def load(self, tile: ArrayLike) -> None:
         """Queue a weight tile.
 
         Parameters
@@ -51,13 +55,13 @@ class MatrixUnit:
             raise ValueError(f"tile must be {[self.arch.rows, self.arch.cols]}, not {list(np.shape(tile))}")
         self._queue.append(np.array(tile))
 
-    def run(self, program):
+    def run(self, program: Program) -> NDArray[Any]:
         """Load a program's tiles, then run its rows: see :meth:`load` and :meth:`rows`."""
         for tile in program.tiles:
             self.load(tile)
         return self.rows(program)
 
-    def rows(self, program):
+    def rows(self, program: Program) -> NDArray[Any]:
         """Run the rows of a program on the tiles loaded before.
 
         Parameters
@@ -84,27 +88,30 @@ class MatrixUnit:
         switch[0] |= self._active is None
         visits = _visits(program.address)
         self._check(program, switch, visits)
-        return self._accumulate(program, self._psums(program.x, switch), visits)[program.last]
+        sums = self._accumulate(program, self._psums(program.x, switch), visits)
+        finished: NDArray[Any] = sums[program.last]
+        return finished
 
-    def _check(self, program, switch, visits):
+    def _check(self, program: Program, switch: NDArray[np.bool_], visits: list[NDArray[np.intp]]) -> None:
         outside = (program.address < 0) | (program.address >= self.arch.accumulator_depth)
         _refuse(outside, f"addresses outside the {self.arch.accumulator_depth} accumulators")
         _refuse(switch & (np.cumsum(switch) > len(self._queue)), "switches with no tile queued")
         fresh = ~self._written[program.address]
-        fresh[np.concatenate(visits[1:] or [[]]).astype(int)] = False
+        fresh[np.concatenate([*visits[1:], np.empty(0, np.intp)])] = False
         _refuse(program.accumulate & fresh, "accumulates on an entry that was never written")
 
-    def _psums(self, x, switch):
+    def _psums(self, x: NDArray[Any], switch: NDArray[np.bool_]) -> NDArray[Any]:
         """psums [n, C] of all rows, each through the tile that is active by then."""
         blocks = []
         for block in np.split(np.arange(len(x)), np.flatnonzero(switch)):
             if len(block):
                 if switch[block[0]]:
                     self._active = self._queue.popleft()
+                assert self._active is not None
                 blocks.append(self._format.matmul(x[block], self._active))
         return np.concatenate(blocks)
 
-    def _accumulate(self, program, psums, visits):
+    def _accumulate(self, program: Program, psums: NDArray[Any], visits: list[NDArray[np.intp]]) -> NDArray[Any]:
         """Sums [n, C] in the accumulators right after each row."""
         sums = psums.copy()
         for now in visits:
@@ -115,7 +122,7 @@ class MatrixUnit:
         return sums
 
 
-def _visits(address):
+def _visits(address: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     """Rows grouped so that the k-th group holds every entry's k-th visitor: none twice in a group."""
     order = np.argsort(address, kind="stable")
     position = np.arange(len(address))
@@ -126,6 +133,6 @@ def _visits(address):
     return np.split(np.argsort(visit, kind="stable"), groups)
 
 
-def _refuse(wrong, what):
+def _refuse(wrong: NDArray[np.bool_], what: str) -> None:
     if wrong.any():
         raise ValueError(f"row {np.flatnonzero(wrong)[0]} {what}")

@@ -1,9 +1,12 @@
 """Programs: the weight tiles and activation rows that a matrix unit is fed."""
 
 import dataclasses
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from systolic.config import Arch
 from systolic_sim.golden.formats import golden
 
 __all__ = ["Program", "matmul_program", "random_program", "untile"]
@@ -34,14 +37,14 @@ class Program:
         If the arrays do not have these shapes.
     """
 
-    tiles: np.ndarray
-    x: np.ndarray
-    address: np.ndarray
-    accumulate: np.ndarray
-    switch: np.ndarray
-    last: np.ndarray
+    tiles: NDArray[Any]
+    x: NDArray[Any]
+    address: NDArray[np.intp]
+    accumulate: NDArray[np.bool_]
+    switch: NDArray[np.bool_]
+    last: NDArray[np.bool_]
 
-    def __post_init__(self):
+    def __post_init__(self) -> None:
         if self.tiles.ndim != 3 or self.x.ndim != 2 or self.tiles.shape[1] != self.x.shape[1]:
             raise ValueError(f"tiles must be [T, R, C] and x [n, R], not {list(self.tiles.shape)} "
                              f"and {list(self.x.shape)}")
@@ -49,17 +52,18 @@ class Program:
             if np.shape(getattr(self, name)) != (len(self),):
                 raise ValueError(f"{name} must be [{len(self)}], not {list(np.shape(getattr(self, name)))}")
 
-    def __len__(self):
+    def __len__(self) -> int:
         """Number of rows."""
         return len(self.x)
 
     @property
-    def beats(self):
+    def beats(self) -> NDArray[Any]:
         """The weight stream [T * R, C]: the rows of each tile, the last row first."""
-        return self.tiles[:, ::-1].reshape(-1, self.tiles.shape[2])
+        rows: NDArray[Any] = self.tiles[:, ::-1].reshape(-1, self.tiles.shape[2])
+        return rows
 
 
-def matmul_program(arch, x, w):
+def matmul_program(arch: Arch, x: NDArray[Any], w: NDArray[Any]) -> Program:
     """Program for ``x @ w``, zero-padded to whole tiles.
 
     For each tile along N, for each block of at most ``accumulator_depth`` rows of ``x``: the tiles along K
@@ -103,7 +107,7 @@ def matmul_program(arch, x, w):
         switch=np.tile(address == 0, n_tiles), last=np.tile(k == k_tiles - 1, n_tiles))
 
 
-def untile(arch, results, m, n):
+def untile(arch: Arch, results: NDArray[Any], m: int, n: int) -> NDArray[Any]:
     """Product [M, N] from the results of a :func:`matmul_program`.
 
     Parameters
@@ -127,14 +131,16 @@ def untile(arch, results, m, n):
     n_tiles = -(-n // arch.cols)
     if results.shape != (n_tiles * m, arch.cols):
         raise ValueError(f"results must be {[n_tiles * m, arch.cols]}, not {list(results.shape)}")
-    return results.reshape(n_tiles, m, arch.cols).transpose(1, 0, 2).reshape(m, -1)[:, :n]
+    product: NDArray[Any] = results.reshape(n_tiles, m, arch.cols).transpose(1, 0, 2).reshape(m, -1)[:, :n]
+    return product
 
 
-def _pad(matrix, rows, cols):
+def _pad(matrix: NDArray[Any], rows: int, cols: int) -> NDArray[Any]:
     return np.pad(matrix, [(0, rows - matrix.shape[0]), (0, cols - matrix.shape[1])])
 
 
-def random_program(arch, rng, *, tiles=None, max_rows=None):
+def random_program(arch: Arch, rng: np.random.Generator, *, tiles: int | None = None,
+                   max_rows: int | None = None) -> Program:
     """Random legal program, with more corner cases than chance would bring.
 
     Parameters
@@ -169,9 +175,10 @@ def random_program(arch, rng, *, tiles=None, max_rows=None):
         accumulate=(rng.random(len(address)) < rng.choice([0, 0.5, 1], tiles).repeat(counts)) & ~overwrites)
 
 
-def _random_addresses(arch, rng, counts):
+def _random_addresses(arch: Arch, rng: np.random.Generator, counts: NDArray[np.int64]) -> NDArray[np.intp]:
     """Entries tile by tile: in sequence (often on those of the tile before), scattered, or a mere few."""
-    depth, base, parts = arch.accumulator_depth, 0, []
+    depth, base = arch.accumulator_depth, 0
+    parts: list[NDArray[np.intp]] = []
     for count in counts:
         if rng.random() < 0.3:
             base = int(rng.integers(depth))
@@ -182,15 +189,16 @@ def _random_addresses(arch, rng, counts):
     return np.concatenate(parts)
 
 
-def _random_operands(arch, rng, count):
+def _random_operands(arch: Arch, rng: np.random.Generator, count: int) -> tuple[NDArray[Any], NDArray[Any]]:
     """x [count, R] and w [R, C], both of one kind so that extremes meet."""
     format = golden(arch.format)
     x_kind, w_kind = format.kinds[rng.integers(len(format.kinds))]
-    operands = []
+    operands: list[NDArray[Any]] = []
     for kind, shape in ((x_kind, (count, arch.rows)), (w_kind, (arch.rows, arch.cols))):
         values = kind(rng, shape)
         if len(format.specials):
             density = rng.choice([0, 0.25 / arch.rows, 0.5], p=[0.6, 0.3, 0.1])
             values = np.where(rng.random(shape) < density, rng.choice(format.specials, shape), values)
         operands.append(values)
-    return operands
+    x, w = operands
+    return x, w

@@ -12,6 +12,7 @@ A scale is either a float32 number, or ``multiplier / 2**31 * 2**shift`` with a 
 """
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["MODES", "quantise_multiplier", "requantise", "requantise_fp32"]
 
@@ -21,7 +22,7 @@ MODES = ("single", "double")
 _SHIFTS = (-31, 30)
 
 
-def quantise_multiplier(real):
+def quantise_multiplier(real: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Multiplier and shift nearest to a real scale.
 
     Parameters
@@ -41,10 +42,10 @@ def quantise_multiplier(real):
     ValueError
         If a scale is negative, not a number, or too large.
     """
-    real = np.asarray(real, np.float64)
-    if not np.all((real >= 0) & (real < 2**30 - 0.25)):
-        raise ValueError(f"scale must be from 0 to below 2**30 - 1/4, not {real}")
-    fraction, shift = np.frexp(real)
+    scale = np.asarray(real, np.float64)
+    if not np.all((scale >= 0) & (scale < 2**30 - 0.25)):
+        raise ValueError(f"scale must be from 0 to below 2**30 - 1/4, not {scale}")
+    fraction, shift = np.frexp(scale)
     multiplier = np.floor(fraction * 2**31 + 0.5).astype(np.int64)
     carry = multiplier == 2**31
     multiplier, shift = np.where(carry, 2**30, multiplier), shift + carry.astype(np.int64)
@@ -52,7 +53,8 @@ def quantise_multiplier(real):
     return np.where(small, 0, multiplier), np.where(small, 0, shift)
 
 
-def requantise(x, multiplier, shift, *, zero_point=0, low=-128, high=127, mode="single"):
+def requantise(x: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, *, zero_point: int = 0, low: int = -128,
+               high: int = 127, mode: str = "single") -> NDArray[np.int8]:
     """Scale, round, add the zero point, clamp.
 
     Parameters
@@ -77,20 +79,21 @@ def requantise(x, multiplier, shift, *, zero_point=0, low=-128, high=127, mode="
     ValueError
         If a parameter is out of range.
     """
-    x, multiplier, shift = (np.asarray(value, np.int64) for value in (x, multiplier, shift))
-    _check(multiplier, shift, mode)
+    sums, factor, power = (np.asarray(value, np.int64) for value in (x, multiplier, shift))
+    _check(factor, power, mode)
     _check_bounds(low, high)
     # A left shift comes before any rounding, so it costs the first rounding its bits in both modes.
-    right = 31 - (shift if mode == "single" else np.maximum(shift, 0))
-    y = (x * multiplier + (np.int64(1) << (right - 1))) >> right
+    right = 31 - (power if mode == "single" else np.maximum(power, 0))
+    y = (sums * factor + (np.int64(1) << (right - 1))) >> right
     if mode == "double":
-        again = np.maximum(-shift, 0)
+        again = np.maximum(-power, 0)
         half = (np.int64(1) << again) >> 1
         y = (y + half - ((y < 0) & (again > 0))) >> again
     return np.clip(y + zero_point, low, high).astype(np.int8)
 
 
-def requantise_fp32(x, scale, *, zero_point=0, low=-128, high=127):
+def requantise_fp32(x: ArrayLike, scale: ArrayLike, *, zero_point: int = 0, low: int = -128,
+                    high: int = 127) -> NDArray[np.int8]:
     """Scale in float32, round half to even, add the zero point, clamp.
 
     Parameters
@@ -113,17 +116,18 @@ def requantise_fp32(x, scale, *, zero_point=0, low=-128, high=127):
     ValueError
         If a scale is negative or not finite, or a bound out of range.
     """
-    scale = np.asarray(scale, np.float32)
-    if not np.all((scale >= 0) & np.isfinite(scale)):
-        raise ValueError(f"scale must be finite and not negative, not {scale}")
+    factor = np.asarray(scale, np.float32)
+    if not np.all((factor >= 0) & np.isfinite(factor)):
+        raise ValueError(f"scale must be finite and not negative, not {factor}")
     _check_bounds(low, high)
     with np.errstate(over="ignore"):
-        scaled = np.asarray(x).astype(np.float32) * scale
+        scaled = np.asarray(x).astype(np.float32) * factor
     # Clamped first, for an infinity has no integer.
-    return (np.rint(np.clip(scaled, low - zero_point, high - zero_point)) + zero_point).astype(np.int8)
+    rounded: NDArray[np.float32] = np.rint(np.clip(scaled, low - zero_point, high - zero_point))
+    return (rounded + zero_point).astype(np.int8)
 
 
-def _check(multiplier, shift, mode):
+def _check(multiplier: NDArray[np.int64], shift: NDArray[np.int64], mode: str) -> None:
     if mode not in MODES:
         raise ValueError(f"mode must be one of {', '.join(MODES)}, not {mode!r}")
     if not np.all((multiplier == 0) | (multiplier >= 2**30) & (multiplier < 2**31)):
@@ -132,6 +136,6 @@ def _check(multiplier, shift, mode):
         raise ValueError(f"shift must be from {_SHIFTS[0]} to {_SHIFTS[1]}, not {shift}")
 
 
-def _check_bounds(low, high):
+def _check_bounds(low: int, high: int) -> None:
     if not -128 <= low <= high <= 127:
         raise ValueError(f"low and high must be in order and within -128 to 127, not {low} and {high}")
