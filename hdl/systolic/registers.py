@@ -9,6 +9,7 @@ import functools
 import importlib.resources
 import tempfile
 from pathlib import Path
+from typing import Any
 
 from .errors import UserError
 
@@ -43,7 +44,7 @@ class Field:
     doc: str
 
     @property
-    def mask(self):
+    def mask(self) -> int:
         """Its bits of the register."""
         return ((1 << self.width) - 1) << self.low
 
@@ -54,10 +55,10 @@ class Register:
 
     name: str
     address: int
-    fields: tuple
+    fields: tuple[Field, ...]
     doc: str
 
-    def field(self, name):
+    def field(self, name: str) -> Field:
         """The field of that name; UserError if there is none."""
         for each in self.fields:
             if each.name == name:
@@ -66,8 +67,8 @@ class Register:
 
 
 @functools.cache
-def _top():
-    from systemrdl import RDLCompiler  # only here: a parser generator's run-time library
+def _top() -> Any:
+    from systemrdl.compiler import RDLCompiler  # only here: a parser generator's run-time library
 
     with importlib.resources.as_file(importlib.resources.files("systolic").joinpath("registers.rdl")) as path:
         compiler = RDLCompiler()
@@ -76,14 +77,14 @@ def _top():
 
 
 @functools.cache
-def registers():
+def registers() -> tuple[Register, ...]:
     """All registers, in the order of their addresses: a tuple of :class:`Register`."""
     from systemrdl.node import RegNode
 
     return tuple(_register(node) for node in _top().descendants() if isinstance(node, RegNode))
 
 
-def _register(node):
+def _register(node: Any) -> Register:
     path = node.get_path_segments()[1:]
     half = len(path) > 1
     doc = node.parent.get_property("desc") + " " + node.get_property("desc") if half else node.get_property("desc")
@@ -91,7 +92,7 @@ def _register(node):
     return Register("_".join(path), node.absolute_address, fields, " ".join(doc.split()))
 
 
-def _field(node):
+def _field(node: Any) -> Field:
     access = {"r": "read", "rw": "read, write", "w": "write 1"}[node.get_property("sw").name]
     if node.get_property("onwrite") is not None:
         access += " 1 to clear"
@@ -99,7 +100,7 @@ def _field(node):
     return Field(node.inst_name, node.low, node.width, access, reset, " ".join(node.get_property("desc").split()))
 
 
-def register(name):
+def register(name: str) -> Register:
     """The register of that name.
 
     Raises
@@ -113,17 +114,17 @@ def register(name):
     raise UserError(f"register must be one of {', '.join(each.name for each in registers())}, not {name}")
 
 
-def address(name):
+def address(name: str) -> int:
     """Byte address of the register of that name."""
     return register(name).address
 
 
-def counters():
+def counters() -> tuple[str, ...]:
     """Names of the counters, in the order of their addresses."""
     return tuple(each.name.removesuffix("_LO") for each in registers() if each.name.endswith("_LO"))
 
 
-def constants():
+def constants() -> str:
     """Python source: an address for each register, a mask for each field."""
     lines = ['"""Registers of a TPU: addresses in bytes, masks of fields."""', ""]
     for each in registers():
@@ -132,7 +133,7 @@ def constants():
     return "\n".join(lines) + "\n"
 
 
-def document():
+def document() -> str:
     """The reference page, Markdown."""
     lines = ["# Registers", "", "Behind the AXI4-Lite slave `s_axi`: words of 32 bits at these byte addresses. Other "
              "addresses answer SLVERR. Counters have 48 bits and are cleared by a start.", "",
@@ -149,7 +150,7 @@ def document():
     return "\n".join(lines) + "\n"
 
 
-def _row(register, number):
+def _row(register: Register, number: int) -> str:
     field = register.fields[number]
     reset = "" if field.reset is None else f"{field.reset:#x}" if field.reset > 9 else str(field.reset)
     bits = f"{field.low + field.width - 1}:{field.low}" if field.width > 1 else f"{field.low}"
@@ -158,7 +159,7 @@ def _row(register, number):
     return f"| {' | '.join(cells)} |"
 
 
-def header():
+def header() -> str:
     """Text of the C header."""
     from peakrdl_cheader.exporter import CHeaderExporter
 

@@ -1,6 +1,7 @@
 """A progress bar for what takes more than a second."""
 
 import contextlib
+from collections.abc import Callable, Iterator
 
 import rich.console
 import rich.progress
@@ -9,7 +10,7 @@ __all__ = ["progress_bar"]
 
 
 @contextlib.contextmanager
-def progress_bar(text):
+def progress_bar(text: str) -> Iterator[Callable[[int, int], None]]:
     """Progress on standard error, if that is a terminal; gives the function to call with what is done of how much."""
     console = rich.console.Console(stderr=True)
     with rich.progress.Progress(console=console, transient=True, disable=not console.is_terminal) as bar:

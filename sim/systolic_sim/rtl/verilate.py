@@ -11,6 +11,7 @@ import importlib.resources
 import os
 import pathlib
 import tempfile
+from collections.abc import Callable, Sequence
 
 from systolic_sim.progress import progress_bar
 from systolic_sim.rtl import toolchain
@@ -26,8 +27,9 @@ _RUNTIME = ("verilated", "verilated_threads")
 _RUNTIME_TRACE = (*_RUNTIME, "verilated_vcd_c")
 
 
-def shared_library(verilog, top, streams_h="", *, harness="harness.cpp", trace=False, optimise=False, cache=None,
-                   progress=None):
+def shared_library(verilog: str, top: str, streams_h: str = "", *, harness: str = "harness.cpp", trace: bool = False,
+                   optimise: bool = False, cache: str | os.PathLike[str] | None = None,
+                   progress: Callable[[int, int], object] | None = None) -> pathlib.Path:
     """Path of the library of a module and the harness, compiled unless the cache has it.
 
     Parameters
@@ -64,8 +66,8 @@ def shared_library(verilog, top, streams_h="", *, harness="harness.cpp", trace=F
         return library
     bar = progress_bar(f"compiling RTL {top}") if progress is None else contextlib.nullcontext(progress)
     # Next to its place in the cache, so that the move there is atomic: whoever comes first, all is well.
-    with bar as report, tempfile.TemporaryDirectory(dir=cache, prefix="build-") as folder:
-        folder = pathlib.Path(folder)
+    with bar as report, tempfile.TemporaryDirectory(dir=cache, prefix="build-") as name:
+        folder = pathlib.Path(name)
         for name, text in ((f"{top}.v", verilog), ("streams.h", streams_h), ("harness.cpp", driver)):
             (folder / name).write_text(text)
         _build(folder, top, flags, trace, cache, report)
@@ -73,18 +75,20 @@ def shared_library(verilog, top, streams_h="", *, harness="harness.cpp", trace=F
     return library
 
 
-def _flags(trace):
+def _flags(trace: bool) -> tuple[str, ...]:
     return (*_COMPILER_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}")
 
 
-def _build(folder, top, flags, trace, cache, report):
+def _build(folder: pathlib.Path, top: str, flags: Sequence[str], trace: bool, cache: pathlib.Path,
+           report: Callable[[int, int], object]) -> None:
     report(0, 1)
     toolchain.verilate(*_VERILATOR_FLAGS, *(["--trace-vcd"] if trace else []), "--top-module", top,
                        "--Mdir", ".", f"{top}.v", cwd=folder)
     fast = sorted(path.name for path in folder.glob("Vtop*.cpp") if "__Slow" not in path.name)
     slow = sorted(path.name for path in folder.glob("Vtop*__Slow*.cpp"))
     (folder / "slow.cpp").write_text("".join(f'#include "{name}"\n' for name in slow))
-    jobs = [functools.partial(toolchain.compile_cpp, folder, name, flags) for name in fast]
+    jobs: list[Callable[[], str | pathlib.Path]] = [
+        functools.partial(toolchain.compile_cpp, folder, name, flags) for name in fast]
     jobs += [functools.partial(toolchain.compile_cpp, folder, "slow.cpp", (*flags, "-O0")),
              functools.partial(toolchain.compile_cpp, folder, "harness.cpp", (*flags, "-O2"))]
     jobs += [functools.partial(toolchain.runtime_object, name, (*_flags(trace), "-O2"), cache)
