@@ -208,8 +208,8 @@ class Emulator:
         entry = op.accumulator + np.arange(len(x))
         address = (op.start + x * op.x_stride + y * op.y_stride + c * op.c_stride + kx * op.kx_stride
                    + ky * op.ky_stride + n * op.n_stride)
-        padded = (_outside(op.first_x + x * op.x_step + kx, op.width)
-                  | _outside(op.first_y + y * op.y_step + ky, op.height))
+        padded = (_outside(op.first_x + x * op.x_step + kx * op.kx_step, op.width)
+                  | _outside(op.first_y + y * op.y_step + ky * op.ky_step, op.height))
         self._check_rows(op, address, padded, entry)
         if switch and not self._tiles:
             self._stop("watchdog")
@@ -289,8 +289,8 @@ class Emulator:
 
 
 def _outside(pixel, size):
-    """Where the padding is; nowhere if there is no size."""
-    return ((pixel < 0) | (pixel >= size)) & bool(size)
+    """Where the padding is, with pixels of 16 bits; nowhere if there is no size."""
+    return (pixel % (1 << 16) >= size) & bool(size)
 
 
 def check_instruction(config, bits):

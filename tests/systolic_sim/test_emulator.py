@@ -34,19 +34,20 @@ def store(memory, base, size):
 HALT = operation("halt")
 
 
+@pytest.mark.parametrize("stride, dilation", [(2, 1), (1, 2), (1, 3)])
 @pytest.mark.parametrize("name", NAMES)
-def test_convolution(name):
-    """3 x 3, stride 2, padded, two channel tiles in and two out, against sums over all pixels; as one instruction."""
+def test_convolution(name, stride, dilation):
+    """3 x 3, SAME padding, two channel tiles in and two out, against sums over all pixels; as one instruction."""
     tpu, rng = tpu_preset(name), np.random.default_rng(1)
     rows, cols = tpu.matrix.arch.rows, tpu.matrix.arch.cols
     height, width, c_in, c_out, pad = 7, 6, 2 * rows, 2 * cols, -9
     x = rng.integers(-128, 128, (height, width, c_in), np.int8)
     w = rng.integers(-128, 128, (3, 3, c_in, c_out), np.int8)
-    y_count, x_count = 4, 3
-    padded = np.full((height + 2, width + 2, c_in), pad, np.int64)
-    padded[1:-1, 1:-1] = x
-    sums = sum(padded[ky:ky + 2 * y_count:2, kx:kx + 2 * x_count:2][:y_count, :x_count] @ w[ky, kx].astype(np.int64)
-               for ky in range(3) for kx in range(3))
+    y_count, x_count, s, d = -(-height // stride), -(-width // stride), stride, dilation
+    padded = np.full((height + 2 * d, width + 2 * d, c_in), pad, np.int64)
+    padded[d:-d, d:-d] = x
+    sums = sum(padded[ky * d:, kx * d:][:s * y_count:s, :s * x_count:s][:y_count, :x_count]
+               @ w[ky, kx].astype(np.int64) for ky in range(3) for kx in range(3))
     bias, (multiplier, shift) = rng.integers(-5000, 5000, c_out), quantise_multiplier(rng.uniform(1e-4, 1e-3, c_out))
     expected = requantise((sums + bias).astype(np.int32), multiplier, shift, zero_point=5)
 
@@ -59,11 +60,12 @@ def test_convolution(name):
     program = [
         load(0, 0, x.size), load(0x2000, at, len(table)),
         operation("read_weights", memory=0x4000, memory_size=len(weights), tile_count=len(tiles)),
-        operation("matrix_multiply", finish=1, padding=pad, base=0, size=x.size, start=(-(width + 1) * c_in) % 2**32,
-                  x_count=x_count, y_count=y_count, c_count=2, kx_count=3, ky_count=3, n_count=2, x_step=2, y_step=2,
-                  x_stride=2 * c_in, y_stride=2 * width * c_in, c_stride=rows, kx_stride=c_in, ky_stride=width * c_in,
-                  first_x=-1, first_y=-1, width=width, height=height, k_less=rows - 1, k_last_less=rows - 1,
-                  n_less=cols - 1, n_last_less=cols - 1),
+        operation("matrix_multiply", finish=1, padding=pad, base=0, size=x.size,
+                  start=(-d * (width + 1) * c_in) % 2**32,
+                  x_count=x_count, y_count=y_count, c_count=2, kx_count=3, ky_count=3, n_count=2, x_step=s, y_step=s,
+                  x_stride=s * c_in, y_stride=s * width * c_in, c_stride=rows, kx_stride=d * c_in,
+                  ky_stride=d * width * c_in, kx_step=d, ky_step=d, first_x=-d, first_y=-d, width=width, height=height,
+                  k_less=rows - 1, k_last_less=rows - 1, n_less=cols - 1, n_last_less=cols - 1),
     ]
     out, pixels = at + len(table), y_count * x_count
     for n in range(2):
@@ -75,7 +77,7 @@ def test_convolution(name):
     emulator = Emulator(tpu, memory)
     emulator.run(program)
     assert np.array_equal(memory[OUT * 2:][:expected.size].view(np.int8), expected.ravel())
-    inside = sum(0 <= 2 * y - 1 + ky < height and 0 <= 2 * x - 1 + kx < width
+    inside = sum(0 <= s * y + (ky - 1) * d < height and 0 <= s * x + (kx - 1) * d < width
                  for y in range(y_count) for x in range(x_count) for ky in range(3) for kx in range(3))
     assert emulator.counters == {
         "instructions": len(program), "useful_macs": inside * c_in * c_out, "bytes_written": expected.size,

@@ -240,8 +240,8 @@ INSTRUCTIONS = (
                 doc="""Multiplies rows of activations by one weight tile after the other. Loops, innermost first: x, y
 (the rows of a tile), c, kx, ky (tiles summed onto the same accumulators), n (new sums). A row is the R bytes at
 start + x * x_stride + y * y_stride + c * c_stride + kx * kx_stride + ky * ky_stride + n * n_stride, or R times the
-padding where first_x + x * x_step + kx, modulo 2**16, is not below the width, or first_y + y * y_step + ky not below
-the height. Row x + y * x_count belongs to entry accumulator + x + y * x_count.""",
+padding where first_x + x * x_step + kx * kx_step, modulo 2**16, is not below the width, or first_y + y * y_step +
+ky * ky_step not below the height. Row x + y * x_count belongs to entry accumulator + x + y * x_count.""",
                 fields=(_flag("reuse", 0, "the first tile is the one in use, not the next of the weight FIFO"),
                         _flag("accumulate", 1, "the first tile of a sum, too, adds to the accumulators"),
                         _flag("finish", 2, "the last tile of a sum finishes it: results go to activate"),
@@ -261,6 +261,8 @@ the height. Row x + y * x_count belongs to entry accumulator + x + y * x_count."
                         _byte("k_last_less", 8, 3, "the same in the last tile of c", most="rows"),
                         _byte("n_less", 9, 3, "array columns less one that are of use", most="cols"),
                         _byte("n_last_less", 10, 3, "the same in the last n", most="cols"),
+                        _byte("kx_step", 11, 3, "pixels from one kx to the next: the dilation in x", default=1),
+                        _byte("ky_step", 12, 3, "pixels from one ky to the next: the dilation in y", default=1),
                         _half("first_x", 13, 0, "pixel of x = 0, kx = 0", signed=True),
                         _half("first_y", 13, 1, "pixel of y = 0, ky = 0", signed=True),
                         _half("width", 14, 0, "pixels of the input in x; 0: no padding in x"),

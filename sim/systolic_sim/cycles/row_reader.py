@@ -103,10 +103,10 @@ class RowReader:
                                 + c * op["c_stride"])
                         entry, first_row = op["accumulator"], True
                         for y in range(op["y_count"]):
-                            py = op["first_y"] + y * op["y_step"] + ky & 0xFFFF
+                            py = op["first_y"] + y * op["y_step"] + ky * op["ky_step"] & 0xFFFF
                             padded_y = op["height"] and py >= op["height"]
                             for x in range(op["x_count"]):
-                                px = op["first_x"] + x * op["x_step"] + kx & 0xFFFF
+                                px = op["first_x"] + x * op["x_step"] + kx * op["kx_step"] & 0xFFFF
                                 step = _Step()
                                 step.address = tile + y * op["y_stride"] + x * op["x_stride"] & mask
                                 step.padded = bool(padded_y or (op["width"] and px >= op["width"]))

@@ -200,8 +200,9 @@ def _matrix_needs(config, op):
     address = op.start + sum(grid[loop] * getattr(op, f"{loop}_stride") for loop in loops)
     real = np.ones(address.shape, bool)
     for axis, size in (("x", op.width), ("y", op.height)):
-        pixel = getattr(op, f"first_{axis}") + grid[axis] * getattr(op, f"{axis}_step") + grid[f"k{axis}"]
-        real &= (size == 0) | (pixel >= 0) & (pixel < size)
+        pixel = (getattr(op, f"first_{axis}") + grid[axis] * getattr(op, f"{axis}_step")
+                 + grid[f"k{axis}"] * getattr(op, f"k{axis}_step"))
+        real &= (size == 0) | (pixel % (1 << 16) < size)
     offset = (address - op.base) % (1 << config.address_width)
     return int(offset[real].max()) + config.matrix.arch.rows if np.any(real) else 0
 

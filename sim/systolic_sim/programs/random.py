@@ -353,9 +353,9 @@ class _Generator:
         grid = dict(zip(counts, axes, strict=True))
         offsets = sum(grid[loop] * strides[loop] for loop in counts)
         padded = np.zeros(offsets.shape, bool)
-        for axis, (first, step, size) in pads.items():
-            pixel = first + grid[axis] * step + grid[f"k{axis}"]
-            padded |= ((pixel < 0) | (pixel >= size)) & (size > 0)
+        for axis, (first, step, kernel_step, size) in pads.items():
+            pixel = (first + grid[axis] * step + grid[f"k{axis}"] * kernel_step) % (1 << 16)
+            padded |= (pixel >= size) & (size > 0)
         place = self._place(offsets[~padded] if np.any(~padded) else np.zeros(1), rows)
         if place is None:
             return None
@@ -364,16 +364,19 @@ class _Generator:
         fields = {"start": start % 2**32, "base": base, "size": size, "padding": rng.integers(-128, 128)}
         fields |= {f"{loop}_stride": stride for loop, stride in strides.items()}
         for axis, name in (("x", "width"), ("y", "height")):
-            fields |= dict(zip((f"first_{axis}", f"{axis}_step", name), pads[axis], strict=True))
+            fields |= dict(zip((f"first_{axis}", f"{axis}_step", f"k{axis}_step", name), pads[axis], strict=True))
         return fields
 
     def _padding(self, count, kernel):
-        """First pixel, step and number of pixels of an axis."""
+        """First pixel, steps from output to output and within the kernel, and number of pixels of an axis."""
         if self._chance(0.5):
-            return 0, 1, 0
+            return 0, 1, 1, 0
         step = int(self.rng.integers(0, 4))
-        first = -int(self.rng.integers(0, kernel + 1))
-        return first, step, max(1, int((count - 1) * step + kernel + first - self.rng.integers(0, 3)))
+        kernel_step = int(self.rng.choice([0, 1, 1, 2, 3, 100]))
+        reach = (kernel - 1) * kernel_step + 1
+        first = -int(self.rng.integers(0, min(reach, 8) + 1)) if self._chance(0.9) else -2**15
+        size = (count - 1) * step + reach + first - self.rng.integers(0, 3)
+        return first, step, kernel_step, min(max(1, int(size)), 2**16 - 1)
 
     def _emit_matrix(self, counts, walk, rows, finish, reuse, wanted):
         arch, rng = self.arch, self.rng

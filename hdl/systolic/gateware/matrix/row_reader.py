@@ -171,7 +171,7 @@ class RowReader(Shared):
             if loop == "x":
                 continue
             if loop == f"k{axis}":
-                following = begin + 1
+                following = begin + op[f"{loop}_step"]
             elif loop == "n" or (loop, axis) == ("ky", "x"):
                 following = op[f"first_{axis}"]
             else:

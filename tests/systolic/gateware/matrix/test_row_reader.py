@@ -16,7 +16,8 @@ def operation(config, chance):
     strides = {f"{loop}_stride": chance.randrange(30) for loop in ("x", "y", "c", "kx", "ky", "n")}
     options = {name: chance.randrange(2) for name in ("reuse", "accumulate", "finish")}
     pixels = {"first_x": chance.randrange(-2, 2), "first_y": chance.randrange(-2, 2), "width": chance.randrange(5),
-              "height": chance.randrange(5), "x_step": chance.randrange(3), "y_step": chance.randrange(3)}
+              "height": chance.randrange(5), "x_step": chance.randrange(3), "y_step": chance.randrange(3),
+              "kx_step": chance.randrange(3), "ky_step": chance.choice([0, 1, 2, 255])}
     sizes = {"k_less": config.matrix.arch.rows - 1, "k_last_less": 1, "n_less": 2, "n_last_less": 0}
     return isa.operation("matrix_multiply", base=5, size=1500, start=chance.randrange(5, 40), padding=-7,
                          accumulator=chance.randrange(20), **counts, **strides, **options, **pixels, **sizes)
@@ -32,7 +33,8 @@ def expected(op, fresh):
                 y, x = divmod(row, v["x_count"])
                 address = v["start"] + sum(i * v[f"{loop}_stride"] for loop, i in zip(
                     ("x", "y", "c", "kx", "ky", "n"), (x, y, c, kx, ky, n), strict=True))
-                px, py = v["first_x"] + x * v["x_step"] + kx, v["first_y"] + y * v["y_step"] + ky
+                px = v["first_x"] + x * v["x_step"] + kx * v["kx_step"]
+                py = v["first_y"] + y * v["y_step"] + ky * v["ky_step"]
                 padded = (v["width"] and not 0 <= px < v["width"]) or (v["height"] and not 0 <= py < v["height"])
                 switch = row == 0 and (fresh or not (v["reuse"] and tile == 0))
                 fresh = False
