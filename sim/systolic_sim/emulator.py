@@ -242,16 +242,41 @@ class Emulator:
 
     def _pixels(self, start, counts, strides, channels, base, size):
         """Addresses [*counts, channels] of pixels, each inside its region."""
-        address = np.asarray(start)
-        for count, stride in zip(counts, strides, strict=True):
-            address = address[..., None] + np.arange(count) * stride
-        return self._inside(address, channels, base, size)[..., None] + np.arange(channels)
+        return self._inside(_grid(start, counts, strides), channels, base, size)[..., None] + np.arange(channels)
 
     def _output(self, op, values):
         """Writes outputs [y, x, channels], in that order."""
         address = self._pixels(op.base, (op.y_count, op.x_count), (op.y_stride, op.x_stride), op.channels,
                                op.base, op.size)
         self.buffer[address] = values.reshape(address.shape).view(np.uint8)
+
+    def _check_order(self, op, *inputs):
+        """In place, an output that begins before the end of the one before it is an error, unless one comes first.
+
+        Parameters
+        ----------
+        inputs : tuple of (array [y, x, ...], int, int)
+            Addresses of what each output reads, and the region they must be in.
+        """
+        if not any(isa.overlaps(op)):
+            return
+        first = np.arange(0, op.channels, self.config.lanes)
+        count = np.minimum(self.config.lanes, op.channels - first)
+        modulus = 1 << self.config.address_width
+
+        def offsets(address, base):
+            return (np.asarray(address)[..., None] + first - base) % modulus
+        y, x = np.mgrid[:op.y_count, :op.x_count]
+        begin = offsets(op.base + y * op.y_stride + x * op.x_stride, op.base)
+        outside = begin + count > op.size
+        for address, base, size in inputs:
+            beyond = offsets(address, base) + count > size
+            outside |= beyond.reshape(op.y_count, op.x_count, -1, len(first)).any(axis=2)
+        begin, end = begin.ravel(), (begin + count).ravel()
+        over = np.concatenate([[False], begin[1:] < end[:-1]])
+        wrong = over | outside.ravel()
+        if np.any(wrong) and not outside.ravel()[np.argmax(wrong)]:
+            self._stop("overlap")
 
     def _options(self, op):
         return {"zero_point": op.zero_point, "low": op.low, "high": op.high,
@@ -268,9 +293,10 @@ class Emulator:
         self._output(op, activation.activate(sums, self._records(op.parameters, count), **self._options(op)))
 
     def _pool(self, op):
-        address = self._pixels(op.start, (op.y_count, op.x_count, op.ky_count, op.kx_count),
-                               (op.from_y_stride, op.from_x_stride, op.ky_stride, op.kx_stride), op.channels,
-                               op.from_base, op.from_size)
+        counts = op.y_count, op.x_count, op.ky_count, op.kx_count
+        strides = op.from_y_stride, op.from_x_stride, op.ky_stride, op.kx_stride
+        self._check_order(op, (_grid(op.start, counts, strides), op.from_base, op.from_size))
+        address = self._pixels(op.start, counts, strides, op.channels, op.from_base, op.from_size)
         windows = self.buffer[address].view(np.int8)
         windows = windows.reshape(op.y_count, op.x_count, op.ky_count * op.kx_count, op.channels)
         self._output(op, activation.pool(windows, self._records(op.parameters, 1), maximum=bool(op.maximum),
@@ -278,14 +304,23 @@ class Emulator:
 
     def _add(self, op):
         counts = op.y_count, op.x_count
-        first, other = (self._pixels(base, counts, strides, op.channels, base, size) for base, size, strides in (
-            (op.from_base, op.from_size, (op.from_y_stride, op.from_x_stride)),
-            (op.other_base, op.other_size, (op.other_y_stride, op.other_x_stride))))
+        inputs = ((op.from_base, op.from_size, (op.from_y_stride, op.from_x_stride)),
+                  (op.other_base, op.other_size, (op.other_y_stride, op.other_x_stride)))
+        self._check_order(op, *((_grid(base, counts, strides), base, size) for base, size, strides in inputs))
+        first, other = (self._pixels(base, counts, strides, op.channels, base, size) for base, size, strides in inputs)
         self._output(op, activation.add(self.buffer[first].view(np.int8), self.buffer[other].view(np.int8),
                                         self._records(op.parameters, 3), **self._options(op)))
 
     def _load_table(self, op):
         self.table = self.buffer[op.from_base:op.from_base + isa.TABLE_BYTES].view(np.int8).copy()
+
+
+def _grid(start, counts, strides):
+    """Addresses [*counts] of nested loops, the outermost first."""
+    address = np.asarray(start)
+    for count, stride in zip(counts, strides, strict=True):
+        address = address[..., None] + np.arange(count) * stride
+    return address
 
 
 def _outside(pixel, size):
@@ -320,10 +355,12 @@ def check_instruction(config, bits):
             return "field"
         if field.aligned and value % config.bus_bytes:
             return "field"
-    for region in instruction.regions:
+    for region, in_place in zip(instruction.regions, isa.overlaps(operation), strict=True):
         size = region.size if isinstance(region.size, int) else operation.values[region.size]
         if region.space == "buffer" and operation.values[region.base] + size > config.buffer_size:
             return "buffer"
+        if in_place is False:
+            return "overlap"
     return None
 
 

@@ -13,11 +13,12 @@ class Command(data.StructLayout):
     """An instruction on its way to the unit that executes it.
 
     ``index``: its number in the program, for error reports. ``rounding``: the configuration it was issued under.
-    ``words``: its 512 bits, see :func:`fields`.
+    ``in_place``: it writes over what it reads, see :func:`systolic.isa.overlaps`. ``words``: its 512 bits, see
+    :func:`fields`.
     """
 
     def __init__(self):
-        super().__init__({"index": 16, "rounding": 2, "words": 8 * isa.BYTES})
+        super().__init__({"index": 16, "rounding": 2, "in_place": 1, "words": 8 * isa.BYTES})
 
 
 def fields(words, name):

@@ -16,7 +16,7 @@ from ..errors import UserError
 __all__ = [
     "BYTES", "ERRORS", "Field", "INSTRUCTIONS", "Instruction", "IsaError", "Operation", "RECORD_BYTES",
     "ROUNDINGS", "Region", "TABLE_BYTES", "UNITS", "assemble", "by_opcode", "decode", "disassemble", "document",
-    "encode", "most", "operation", "used_bits",
+    "encode", "most", "operation", "overlaps", "used_bits",
 ]
 
 #: Size of an instruction, of a parameter record {bias, multiplier, shift, 0} of 32 bits each, of a lookup table.
@@ -43,6 +43,7 @@ ERRORS = {
     11: ("leftover", "halt with weight tiles or results that nothing took"),
     12: ("watchdog", "nothing moved for as many cycles as the watchdog allows"),
     13: ("busy", "a doorbell while a program runs"),
+    14: ("overlap", "an output lies over an input that is read later"),
 }
 
 
@@ -104,12 +105,16 @@ class Region:
     writes : bool
     base, size : str, str or int
         Fields with its first byte and its number of bytes, or that number.
+    in_place : tuple of (str, str or int)
+        For a region that is read while the instruction writes: fields that must equal another field or a number if the
+        two regions overlap. Empty for one that is read completely before the first write.
     """
 
     space: str
     writes: bool
     base: str
     size: str | int
+    in_place: tuple = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -207,7 +212,13 @@ _FROM = (
 )
 
 _WRITES = Region("buffer", True, "base", "size")
-_READS = Region("buffer", False, "from_base", "from_size")
+
+
+def _streamed(base, size, first, stride, *more):
+    """A region whose bytes are read while outputs are written."""
+    pairs = ((first, "base"), (f"{stride}_x_stride", "x_stride"), (f"{stride}_y_stride", "y_stride"), *more)
+    return Region("buffer", False, base, size, in_place=pairs)
+
 
 INSTRUCTIONS = (
     Instruction(name="nop", opcode=0x00, unit="sequencer", doc="Does nothing."),
@@ -289,7 +300,9 @@ writes them to base + x * x_stride + y * y_stride.""",
                 doc="""For each channel the maximum or sum of kx_count * ky_count pixels at start + x * from_x_stride
 + y * from_y_stride + kx * kx_stride + ky * ky_stride; plus the bias, requantised and clamped. With
 a window of one pixel, an elementwise function.""",
-                regions=(_WRITES, _READS, Region("buffer", False, "parameters", RECORD_BYTES))),
+                regions=(_WRITES,
+                         _streamed("from_base", "from_size", "start", "from", ("kx_count", 1), ("ky_count", 1)),
+                         Region("buffer", False, "parameters", RECORD_BYTES))),
     Instruction(name="add", opcode=0x16, unit="activation", fields=_OUTPUT + _SCALE + _FROM + (
                     _word("other_base", 5, "first byte of the second region to read"),
                     _word("other_size", 15, "bytes of it", least=1),
@@ -299,7 +312,8 @@ a window of one pixel, an elementwise function.""",
                     _stride("other_y_stride", 13, "second input in y")),
                 doc="""Elementwise sum of two inputs of different scales. Three parameter records: each input, shifted
 left by 20 bits, plus its bias, scaled; the sum of both, plus its bias, requantised and clamped.""",
-                regions=(_WRITES, _READS, Region("buffer", False, "other_base", "other_size"),
+                regions=(_WRITES, _streamed("from_base", "from_size", "from_base", "from"),
+                         _streamed("other_base", "other_size", "other_base", "other"),
                          Region("buffer", False, "parameters", 3 * RECORD_BYTES))),
     Instruction(name="load_table", opcode=0x17, unit="activation",
                 doc="Reads the lookup table, the outputs for -128 to 127.",
@@ -391,6 +405,37 @@ def _decode(index, bits):
     return Operation(instruction.name, values)
 
 
+def overlaps(operation):
+    """Which regions of an operation overlap what it writes while it still reads them.
+
+    Parameters
+    ----------
+    operation : Operation
+
+    Returns
+    -------
+    list of bool or None
+        For each region of its instruction: ``None`` if it does not overlap the output or is read before the first
+        write; else whether the operation works on it in place.
+    """
+    values, found = operation.values, []
+    target = next((region for region in operation.instruction.regions if region.writes), None)
+    for region in operation.instruction.regions:
+        if not region.in_place or not _meet(values, region, target):
+            found.append(None)
+        else:
+            found.append(all(values[name] == (values[other] if isinstance(other, str) else other)
+                             for name, other in region.in_place))
+    return found
+
+
+def _meet(values, first, second):
+    (low, end), (other, other_end) = (
+        (values[each.base], values[each.base] + (each.size if isinstance(each.size, int) else values[each.size]))
+        for each in (first, second))
+    return low < other_end and other < end
+
+
 def most(field, rows, cols):
     """Largest value the machine takes in a field, for an array of that shape."""
     less = field.name.endswith("less")
@@ -460,9 +505,18 @@ def document():
             lines += ["Touches: " + ", ".join(
                 f"{'writes' if region.writes else 'reads'} {region.space} [`{region.base}`, + `{region.size}`)"
                 for region in instruction.regions) + ".", ""]
+        lines += [line for region in instruction.regions if region.in_place for line in (_in_place(region), "")]
     lines += ["## Errors", "", "| code | name | |", "|---|---|---|",
               *(f"| {code} | {name} | {doc} |" for code, (name, doc) in ERRORS.items()), ""]
     return "\n".join(lines)
+
+
+def _in_place(region):
+    """The rule for a region that is read while the instruction writes."""
+    equal = ", ".join(f"`{name}` = " + (f"`{other}`" if isinstance(other, str) else str(other))
+                      for name, other in region.in_place)
+    return (f"Where [`{region.base}`, + `{region.size}`) overlaps what is written, the instruction must work in place: "
+            f"{equal}, and every output begins at or behind the end of the one before it.")
 
 
 def _row(field):

@@ -7,7 +7,8 @@ from systolic import isa
 
 __all__ = ["ActivationUnit"]
 
-_REGION = next(code for code, (name, _) in isa.ERRORS.items() if name == "region")
+_REGION, _OVERLAP = (next(code for code, (name, _) in isa.ERRORS.items() if name == wanted)
+                     for wanted in ("region", "overlap"))
 
 # As in the gateware: stages behind which an output of add, pool and activate enters the chain, and its length.
 _LATENCY = 12
@@ -15,8 +16,8 @@ _ENTRANCES = {"add": 0, "pool": _LATENCY, "activate": _LATENCY + 7}
 _STAGES = 2 * _LATENCY + 8
 _EARLY = (1 << _ENTRANCES["activate"] + 1) - 1
 
-_Step = collections.namedtuple("_Step", "read final address count bad row_end last")
-_Place = collections.namedtuple("_Place", "address count last bad")
+_Step = collections.namedtuple("_Step", "read final address count outside overlap row_end last")
+_Place = collections.namedtuple("_Place", "address count last error")
 
 
 class ActivationUnit:
@@ -93,8 +94,8 @@ class ActivationUnit:
         self.write, self.error, self.done = None, None, False
         if self._chain >> _STAGES - 1:
             place = self._places.popleft()
-            if place.bad:
-                self.error = (_REGION, self._active_index)
+            if place.error:
+                self.error = (place.error, self._active_index)
             else:
                 self.write, self.done = (place.address, place.count), place.last
 
@@ -109,11 +110,12 @@ class ActivationUnit:
         step, self._token = self._step, None
         if step is None or self._failed:
             return
-        if step.final or step.bad:
-            self._token = _Place(step.address, step.count, step.last, step.bad)
-        if not step.bad:
+        error = _REGION if step.outside else _OVERLAP if step.overlap else None
+        if step.final or error:
+            self._token = _Place(step.address, step.count, step.last, error)
+        if not step.outside:
             self.read = step.read
-        self._failed = step.bad
+        self._failed = error is not None
 
     def _go_on(self, results_valid):
         if self._active != "activate" or results_valid:
@@ -180,6 +182,7 @@ class ActivationUnit:
         """Every step of an instruction in order."""
         inputs = getattr(self, f"_{op.name}_inputs")(op.values)
         mask, lanes, channels = self._mask, self.config.lanes, op.channels
+        in_place, end = any(isa.overlaps(op)), 0
         for y, x in itertools.product(range(op.y_count), range(op.x_count)):
             output = y * op.y_stride + x * op.x_stride
             last_output = y == op.y_count - 1 and x == op.x_count - 1
@@ -192,7 +195,8 @@ class ActivationUnit:
                     place, final = place + done & mask, number == len(reads) - 1
                     bad = base is not None and place + count > size or final and outside
                     yield _Step(None if base is None else base + place & mask, final, op.base + offset & mask, count,
-                                bad, row_end and final, last_output and row_end)
+                                bad, in_place and final and offset < end, row_end and final, last_output and row_end)
+                end = offset + count
 
     # Base, size and place in it of what an output reads; base None for a step without.
 

@@ -163,6 +163,20 @@ def _outside_buffer(spoiler, instruction, region):
     return spoiler.insert(spoiler.template(instruction.name, **changed))
 
 
+def _elsewhere(spoiler, name, field, other):
+    """An input that overlaps the output, and not byte for byte: one thing that has to be equal is not."""
+    value = spoiler.window if isinstance(other, str) and other == "base" else other if isinstance(other, int) else 0
+    return spoiler.insert(spoiler.template(name, **{field: value + int(spoiler.rng.integers(1, 5))}))
+
+
+def _over_each_other(spoiler, name, region):
+    """In place of one input, outputs that overlap."""
+    fields = {"channels": 4, "x_count": 3}
+    strides = {other: 3 for _, other in region.in_place if other == "x_stride"}
+    strides |= {field: 3 for field, other in region.in_place if other == "x_stride"}
+    return spoiler.insert(spoiler.template(name, **fields, **strides))
+
+
 def _extent(counts, strides, size):
     """Bytes from the first access to the end of the farthest, at a start."""
     return sum(max(0, (count - 1) * stride) for count, stride in zip(counts, strides, strict=True)) + size
@@ -287,6 +301,12 @@ def _kinds():
             if region.space == "buffer":
                 kinds[f"{name}: {region.base} beyond the buffer"] = (
                     "buffer", functools.partial(_outside_buffer, instruction=instruction, region=region))
+            for field, other in region.in_place:
+                kinds[f"{name}: {region.base} over the output, {field} differs"] = (
+                    "overlap", functools.partial(_elsewhere, name=name, field=field, other=other))
+            if region.in_place:
+                kinds[f"{name}: {region.base} in place, outputs over each other"] = (
+                    "overlap", functools.partial(_over_each_other, name=name, region=region))
             if isinstance(region.size, str):
                 kinds[f"{name}: {region.size} too small"] = (
                     "region", functools.partial(_region_too_small, name=name, field=region.size))

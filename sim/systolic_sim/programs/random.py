@@ -434,6 +434,11 @@ class _Generator:
             strides = [self._stride(channels, attempt) for _ in range(4)]
             source = self._source((x, y, kx, ky), strides, channels)
             output = source and self._output(x, y, channels, avoid=[source[1:]])
+            if output and kx == ky == 1 and self._chance(0.5):
+                if not self._upwards(x, y, channels, output):
+                    continue
+                source = output["base"], output["base"], output["size"]
+                strides = [output["x_stride"], output["y_stride"], *strides[2:]]
             if output:
                 start, base, size = source
                 names = ("from_x_stride", "from_y_stride", "kx_stride", "ky_stride")
@@ -442,8 +447,14 @@ class _Generator:
                            **dict(zip(names, strides, strict=True)), **output, **self._scaling())
                 return
 
+    @staticmethod
+    def _upwards(x, y, channels, output):
+        """Whether each output begins at or behind the end of the one before it, as in place it must."""
+        row = (x - 1) * output["x_stride"] + channels
+        return (x == 1 or output["x_stride"] >= channels) and (y == 1 or output["y_stride"] >= row)
+
     def _add(self):
-        """Sum of two inputs; at times in place of the first."""
+        """Sum of two inputs; at times in place of them."""
         for attempt in range(100):
             x, y, channels = self._up_to(6), self._up_to(4), self._up_to(2 * self.arch.cols)
             counts, inputs = (x, y), []
@@ -455,10 +466,10 @@ class _Generator:
                     inputs.append((start, size - (start - base), *strides))
             output = len(inputs) == 2 and self._output(x, y, channels, avoid=[each[:2] for each in inputs])
             if output and self._chance(0.3):
-                # In place: each pixel is read before it is written, and no other is.
-                inputs[0] = output["base"], output["size"], output["x_stride"], output["y_stride"]
-                row = (x - 1) * output["x_stride"] + channels
-                if x > 1 and output["x_stride"] < channels or y > 1 and output["y_stride"] < row:
+                # In place of one input or of both.
+                for number in ([0], [1], [0, 1])[self.rng.integers(3)]:
+                    inputs[number] = output["base"], output["size"], output["x_stride"], output["y_stride"]
+                if not self._upwards(x, y, channels, output):
                     continue
             if output:
                 names = ("base", "size", "x_stride", "y_stride")

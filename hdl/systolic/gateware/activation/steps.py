@@ -12,10 +12,13 @@ __all__ = ["Place", "Steps"]
 
 
 class Place(data.StructLayout):
-    """Where an output goes. ``bad``: an access for it would leave its region, so there is an error instead."""
+    """Where an output goes. ``bad``: an error comes in its place, for an access would leave its region, or, in place,
+    the output begins before the end of the one before it (``overlap``).
+    """
 
     def __init__(self, config):
-        super().__init__({"address": config.address_width, "count": range(config.lanes + 1), "last": 1, "bad": 1})
+        super().__init__({"address": config.address_width, "count": range(config.lanes + 1), "last": 1, "bad": 1,
+                          "overlap": 1})
 
 
 class Steps(Shared):
@@ -117,17 +120,24 @@ class Steps(Shared):
         return step
 
     def _check(self, m, step, outputs, inputs, others):
-        good, outside = Signal(), Signal()
+        good, outside, overlap, bad = Signal(), Signal(), Signal(), Signal()
+        # Of the output before. An instruction that works in place has read nothing yet from there on.
+        end = Signal(self.config.address_width, reset_less=True)
         m.d.comb += [
             outside.eq((step.reads & Mux(step.other, others.outside, inputs.outside))
                        | (step.final & outputs.outside)),
+            overlap.eq(step.final & self.command.in_place & (outputs.offset < end)), bad.eq(outside | overlap),
             good.eq(step.valid & ~self.failed),
             self.request.eq(good & step.reads & ~outside),
             self.address.eq(Mux(step.other, others.address, inputs.address)),
             self.busy.eq(step.valid | self.token),
         ]
         m.d.sync += [
-            self.token.eq(good & (step.final | outside)), self.failed.eq(self.failed | (good & outside)),
+            self.token.eq(good & (step.final | outside)), self.failed.eq(self.failed | (good & bad)),
             self.place.address.eq(outputs.address), self.place.count.eq(step.count),
-            self.place.last.eq(step.last), self.place.bad.eq(outside),
+            self.place.last.eq(step.last), self.place.bad.eq(bad), self.place.overlap.eq(~outside),
         ]
+        with m.If(self.load):
+            m.d.sync += end.eq(0)
+        with m.Elif(good & step.final):
+            m.d.sync += end.eq(outputs.offset + step.count)

@@ -15,7 +15,8 @@ from .steps import Place, Steps
 
 __all__ = ["ActivationUnit"]
 
-_REGION = next(code for code, (name, _) in isa.ERRORS.items() if name == "region")
+_REGION, _OVERLAP = (next(code for code, (name, _) in isa.ERRORS.items() if name == wanted)
+                     for wanted in ("region", "overlap"))
 _FP32 = isa.ROUNDINGS.index("fp32")
 _KINDS = tuple(each.name for each in isa.INSTRUCTIONS if each.unit == "activation")
 
@@ -118,7 +119,8 @@ class ActivationUnit(Shared):
             self.write.valid.eq(chain[-1] & ~target.bad), self.write.payload.address.eq(target.address),
             self.write.payload.count.eq(target.count),
         ]
-        m.d.sync += [self.done.eq(chain[-1] & target.last & ~target.bad), self.error.valid.eq(chain[-1] & target.bad)]
+        m.d.sync += [self.done.eq(chain[-1] & target.last & ~target.bad), self.error.valid.eq(chain[-1] & target.bad),
+                     self.error.code.eq(Mux(chain[-1] & target.overlap, _OVERLAP, _REGION))]
         return chain
 
     def _queue(self, m, steps, leave):
@@ -135,7 +137,7 @@ class ActivationUnit(Shared):
         early, under_way, missing = Signal(), Signal(), Signal()
         m.d.comb += [
             early.eq(steps.busy | chain[:self.SUMS + 1].any()), under_way.eq(steps.busy | chain.any()),
-            self.moving.eq(under_way | records.busy), self.error.code.eq(_REGION), self.error.index.eq(active.index),
+            self.moving.eq(under_way | records.busy), self.error.index.eq(active.index),
             steps.sums.eq(self.results.valid), self.results.ready.eq(steps.ready),
         ]
         with m.FSM() as states:

@@ -104,8 +104,8 @@ class RegionWalk(Shared):
         Bytes to be accessed at the address.
     address : Out
         One cycle later.
-    outside : Out
-        With it: some of the bytes are not in the region.
+    offset, outside : Out
+        With it: where it is in the region, and whether some of the bytes are not in it.
     """
 
     STRIDE = 24
@@ -117,7 +117,7 @@ class RegionWalk(Shared):
         super().__init__({
             "load": In(1), "start": In(width), "base": In(width), "size": In(width),
             "strides": In(self.STRIDE * len(LEVELS)), "advance": In(len(LEVELS)),
-            "count": In(range(config.lanes + 1)), "address": Out(width), "outside": Out(1)})
+            "count": In(range(config.lanes + 1)), "address": Out(width), "offset": Out(width), "outside": Out(1)})
 
     def build(self, platform):
         m = Module()
@@ -131,9 +131,9 @@ class RegionWalk(Shared):
         for index, place in enumerate(begun):
             with m.If(self.load | self.advance[:index + 1].any()):
                 m.d.sync += place.eq(offset)
-        here, room = Signal(self.width, reset_less=True), Signal(signed(self.width + 1), reset_less=True)
+        room = Signal(signed(self.width + 1), reset_less=True)
         m.d.sync += [
-            here.eq(begun[-1]), room.eq(self.size - self.count), self.address.eq(self.base + begun[-1]),
+            self.offset.eq(begun[-1]), room.eq(self.size - self.count), self.address.eq(self.base + begun[-1]),
         ]
-        m.d.comb += self.outside.eq(here > room)
+        m.d.comb += self.outside.eq(self.offset > room)
         return m

@@ -27,6 +27,9 @@ class Decoder(Shared):
         Number of a region, up to one more than any instruction has.
     exists, memory, writes, base, size : Out
         That region. One cycle after ``slot`` and ``words``.
+    streamed, in_place : Out(1)
+        Whether that region is read while the instruction writes, and whether it would then be the same bytes in the
+        same order. One cycle after ``slot``, two after ``words``.
     """
 
     module_name = "decoder"
@@ -38,6 +41,7 @@ class Decoder(Shared):
             "executor": Out(range(len(EXECUTORS))), "runs": Out(1),
             "slot": In(range(max(map(len, SPACES.values())) + 1)),
             "exists": Out(1), "memory": Out(1), "writes": Out(1), "base": Out(32), "size": Out(32),
+            "streamed": Out(1), "in_place": Out(1),
         })
 
     def build(self, platform):
@@ -98,8 +102,8 @@ class Decoder(Shared):
 
     def _regions(self, m):
         """Chooses base and size of region ``slot``."""
-        opcode, slot = self.words[:8], self.slot
-        m.d.sync += self.exists.eq(0)
+        opcode, slot, equal = self.words[:8], self.slot, self._equalities(m)
+        m.d.sync += [self.exists.eq(0), self.streamed.eq(0)]
         for instruction in isa.INSTRUCTIONS:
             for number, region in enumerate(instruction.regions):
                 with m.If((opcode == instruction.opcode) & (slot == number)):
@@ -107,6 +111,28 @@ class Decoder(Shared):
                                  self.writes.eq(region.writes), self.base.eq(self._word(instruction, region.base)),
                                  self.size.eq(region.size if isinstance(region.size, int)
                                               else self._word(instruction, region.size))]
+                    if region.in_place:
+                        pairs = [equal[self._pair(instruction, *pair)] for pair in region.in_place]
+                        m.d.sync += [self.streamed.eq(1), self.in_place.eq(Cat(pairs).all())]
+
+    def _equalities(self, m):
+        """Registers that say which fields are equal, for all pairs that the table asks for."""
+        pairs = {self._pair(instruction, *pair) for instruction in isa.INSTRUCTIONS
+                 for region in instruction.regions for pair in region.in_place}
+        equal = {}
+        for low, width, other in sorted(pairs, key=str):
+            right = other if isinstance(other, int) else self.words[other[0]:other[0] + other[1]]
+            equal[low, width, other] = Signal(name=f"equal_{low}")
+            m.d.sync += equal[low, width, other].eq(self.words[low:low + width] == right)
+        return equal
+
+    @staticmethod
+    def _pair(instruction, name, other):
+        """Where two fields are: instructions share the comparison of the same bits."""
+        field = instruction.field(name)
+        if isinstance(other, str):
+            other = instruction.field(other).offset, instruction.field(other).width
+        return field.offset, field.width, other
 
     def _word(self, instruction, name):
         field = instruction.field(name)

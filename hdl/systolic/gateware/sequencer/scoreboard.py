@@ -23,6 +23,10 @@ def _spaces(executor):
 
 SPACES = {executor: _spaces(executor) for executor in EXECUTORS}
 
+#: Those whose instructions may read what they write: the first region is what they write.
+_STREAMING = [executor for executor in EXECUTORS if any(
+    region.in_place for each in isa.INSTRUCTIONS if each.unit == executor for region in each.regions)]
+
 
 class Region(data.StructLayout):
     """Bytes [``base``, ``end``) of the memory, or else of the buffer, to be written, or else read."""
@@ -45,6 +49,8 @@ class Scoreboard(Shared):
         One of its regions.
     conflict : Out(1)
         In the same cycle: something under way does not let it go ahead.
+    over_output : Out(1)
+        In the same cycle: ``region`` overlaps what the instruction at hand writes, the first of its regions kept.
     store, slot : In
         Keep ``region`` as that of this number, from 0 on. Not while ``full``.
     issue : In(1)
@@ -64,14 +70,14 @@ class Scoreboard(Shared):
         self.buffer_bits = config.address_width
         slots = max(map(len, SPACES.values()))
         super().__init__({
-            "executor": In(range(len(EXECUTORS))), "region": In(Region()), "conflict": Out(1),
+            "executor": In(range(len(EXECUTORS))), "region": In(Region()), "conflict": Out(1), "over_output": Out(1),
             "store": In(1), "slot": In(range(slots)), "issue": In(1),
             "done": In(len(EXECUTORS)), "full": Out(len(EXECUTORS)), "quiet": Out(1),
         })
 
     def build(self, platform):
         m = Module()
-        conflicts, busy = [], []
+        conflicts, busy, over = [], [], []
         for number, executor in enumerate(EXECUTORS):
             chosen = self.executor == number
             oldest, next_, valid = (Signal(width, name=f"{executor}_{name}")
@@ -84,13 +90,17 @@ class Scoreboard(Shared):
             busy.append(valid.any())
             for entry in range(2):
                 for slot, space in enumerate(SPACES[executor]):
-                    met = self._entry(m, f"{executor}_{entry}_{slot}", space, slot, chosen, chosen & (next_ == entry))
-                    conflicts.append(valid[entry] & met)
-        m.d.comb += [self.conflict.eq(Cat(conflicts).any()), self.quiet.eq(~Cat(busy).any())]
+                    composed = chosen & (next_ == entry)
+                    met, hazard = self._entry(m, f"{executor}_{entry}_{slot}", space, slot, chosen, composed)
+                    conflicts.append(valid[entry] & met & hazard)
+                    if executor in _STREAMING and slot == 0:
+                        over.append(composed & met)
+        m.d.comb += [self.conflict.eq(Cat(conflicts).any()), self.quiet.eq(~Cat(busy).any()),
+                     self.over_output.eq(Cat(over).any())]
         return m
 
     def _entry(self, m, name, space, slot, same_unit, chosen):
-        """One remembered region; returns whether ``region`` conflicts with it."""
+        """One remembered region; returns whether ``region`` overlaps it, and whether that is a hazard."""
         bits = 33 if space == "memory" else self.buffer_bits
         base, end = Signal(bits, name=f"{name}_base"), Signal(bits, name=f"{name}_end")
         used, writes = Signal(name=f"{name}_used"), Signal(name=f"{name}_writes")
@@ -103,4 +113,4 @@ class Scoreboard(Shared):
                 m.d.sync += [used.eq(1), writes.eq(region.writes), base.eq(region.base), end.eq(region.end)]
         overlap = (region.base[:bits] < end) & (base < region.end[:bits])
         hazard = (region.writes & ~same_unit) | (writes & ~(same_unit & region.writes))
-        return used & overlap & hazard & (region.memory == (space == "memory"))
+        return used & overlap & (region.memory == (space == "memory")), hazard

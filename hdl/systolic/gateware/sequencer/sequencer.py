@@ -87,7 +87,7 @@ class Sequencer(Shared):
     def build(self, platform):
         m = Module()
         self.state, self.index = Signal(State), Signal(16)
-        self.words, self.rounding = Signal(8 * isa.BYTES), Signal(2)
+        self.words, self.rounding, self.in_place = Signal(8 * isa.BYTES), Signal(2), Signal()
         self.fetcher = place(m, "fetcher", Fetcher(self.config))
         self.decoder = place(m, "decoder", Decoder(self.config))
         self.scoreboard = place(m, "scoreboard", Scoreboard(self.config))
@@ -197,23 +197,27 @@ class Sequencer(Shared):
         """Region after region: its end, its conflicts."""
         decoder, scoreboard = self.decoder, self.scoreboard
         slot, region = Signal.like(decoder.slot), Signal.like(scoreboard.region)
-        outside = Signal()
+        outside, streamed, fits = Signal(), Signal(), Signal()
         compare = self.state == State.COMPARE
         m.d.comb += [decoder.slot.eq(slot + compare), scoreboard.region.eq(region), scoreboard.slot.eq(slot),
                      scoreboard.executor.eq(decoder.executor)]
         end = decoder.base + decoder.size
         with m.If(self.state == State.DECODE):
-            m.d.sync += slot.eq(0)
+            m.d.sync += [slot.eq(0), self.in_place.eq(0)]
         with m.If(self.state == State.BOUND):
             m.d.sync += [region.base.eq(decoder.base), region.end.eq(end), region.memory.eq(decoder.memory),
                          region.writes.eq(decoder.writes), self.state.eq(State.COMPARE),
-                         outside.eq(~decoder.memory & (end > self.config.buffer_size))]
+                         outside.eq(~decoder.memory & (end > self.config.buffer_size)),
+                         streamed.eq(decoder.streamed), fits.eq(decoder.in_place)]
         with m.If(compare):
             with m.If(outside):
                 self._fail(m, _ERROR["buffer"])
+            with m.Elif(streamed & scoreboard.over_output & ~fits):
+                self._fail(m, _ERROR["overlap"])
             with m.Elif(~scoreboard.conflict):
                 m.d.comb += scoreboard.store.eq(1)
-                m.d.sync += [slot.eq(slot + 1), self.state.eq(State.SELECT)]
+                m.d.sync += [slot.eq(slot + 1), self.state.eq(State.SELECT),
+                             self.in_place.eq(self.in_place | (streamed & scoreboard.over_output))]
 
     def _issue(self, m):
         """A command waits at its unit's door, so that the next instruction need not."""
@@ -226,7 +230,7 @@ class Sequencer(Shared):
             with m.If((self.state == State.ISSUE) & (executor == number) & ~command.valid):
                 m.d.comb += self.scoreboard.issue.eq(1)
                 m.d.sync += [command.valid.eq(1), outbox.words.eq(self.words), outbox.index.eq(self.index),
-                             outbox.rounding.eq(self.rounding)]
+                             outbox.rounding.eq(self.rounding), outbox.in_place.eq(self.in_place)]
                 self._next(m)
 
     def _supervise(self, m):
