@@ -24,9 +24,9 @@ __all__ = ["Tpu"]
 # Control registers, by their names at the sequencer.
 _SETTINGS = {"start": "start", "program_address": "address", "program_length": "length", "watchdog": "watchdog",
              "busy_error": "busy_error"}
-_STATE = {"running": "running", "stopped": "stopped", "error_code": "error_code", "error_index": "error_index",
-          "debug_tag": "debug_tag", "interrupt_program": "interrupted", "interrupt_halt": "halted",
-          "interrupt_error": "failed"}
+_STATE = {"running": "running", "stopped": "stopped", "bus_dead": "bus_dead", "error_code": "error_code",
+          "error_index": "error_index", "debug_tag": "debug_tag", "interrupt_program": "interrupted",
+          "interrupt_halt": "halted", "interrupt_error": "failed"}
 
 
 class Tpu(Shared):
@@ -82,7 +82,8 @@ class Tpu(Shared):
 
 
 class Core(Shared):
-    """All of a TPU but its control registers, whose names its members have. An error is cured by resetting it."""
+    """All of a TPU but its control registers, whose names its members have. An error is cured by resetting it,
+    once the memory bus owes nothing."""
 
     resets = True
     module_name = "core"
@@ -126,6 +127,8 @@ class Core(Shared):
             sequencer.moving.eq(Cat(*(each.moving for each in units.values()),
                                     matrix_unit.weights.valid & matrix_unit.weights.ready)),
         ]
+        channels = (getattr(self.memory, name) for name in ("ar", "r", "aw", "w", "b"))
+        m.d.sync += sequencer.bus_moving.eq(Cat(each.valid & each.ready for each in channels).any())
         for number, name in enumerate(EXECUTORS):
             wiring.connect(m, getattr(sequencer, f"{name}_command"), units[name].command)
             m.d.comb += [sequencer.done[number].eq(units[name].done),
