@@ -53,7 +53,7 @@ class Kind:
         content = np.random.default_rng(0).integers(0, 256, SIZE, np.uint8)
         code = bytearray(isa.encode(self.program))
         if self.opcode is not None:
-            code[isa.BYTES * len(BUSY)] = self.opcode
+            code[isa.BYTES * self.index] = self.opcode
         content[AT:AT + len(code)] = np.frombuffer(code, np.uint8)
         return content
 
@@ -64,8 +64,8 @@ class Kind:
 
     @property
     def index(self):
-        """Of the instruction that is wrong."""
-        return len(BUSY)
+        """Of the instruction that is wrong: the last before ``halt``, or ``halt``."""
+        return len(BUSY) + max(len(self.ends) - 1, 0)
 
 
 BEYOND = (Fault(first=FAULTY, last=SIZE),)
@@ -229,3 +229,21 @@ def test_after_a_dead_bus_a_reset_helps(rtl):
     rtl.reset()
     assert rtl.read("STATUS") == IDLE and rtl.error() == (0, False)
     works(rtl, "after a reset")
+
+
+def test_a_unit_at_work_does_not_put_off_the_end(rtl):
+    """After an error the bus alone counts: what a unit has begun may take for as long as it likes."""
+    outputs = 2000
+    pool = op("pool", base=4096, size=outputs, from_base=1024, from_size=outputs, start=1024, parameters=0,
+              x_count=outputs, x_stride=1, from_x_stride=1)
+    read = transfer("read_host_memory", DATA, 640)
+    kind = Kind(ends=(pool, op("sync"), op("nop")), error="opcode", opcode=0xFF)
+    rtl.reset()
+    start(rtl, kind)
+    assert end(rtl, kind, cycles=9 * outputs) == ("opcode", False)
+    assert rtl.read("CYCLES_LO") > outputs
+    kind = dataclasses.replace(kind, ends=(pool, read, op("nop")))
+    rtl.reset()
+    start(rtl, kind, silent={"r": 190})
+    assert end(rtl, kind) == ("opcode", True)
+    assert rtl.read("CYCLES_LO") < 190 + WATCHDOG + 10
