@@ -231,19 +231,38 @@ def test_after_a_dead_bus_a_reset_helps(rtl):
     works(rtl, "after a reset")
 
 
+OUTPUTS = 2000
+#: Reads the buffer in every cycle, before anyone else, for that many cycles.
+POOL = op("pool", base=4096, size=OUTPUTS, from_base=1024, from_size=OUTPUTS, start=1024, parameters=0,
+          x_count=OUTPUTS, x_stride=1, from_x_stride=1)
+
+
 def test_a_unit_at_work_does_not_put_off_the_end(rtl):
     """After an error the bus alone counts: what a unit has begun may take for as long as it likes."""
-    outputs = 2000
-    pool = op("pool", base=4096, size=outputs, from_base=1024, from_size=outputs, start=1024, parameters=0,
-              x_count=outputs, x_stride=1, from_x_stride=1)
-    read = transfer("read_host_memory", DATA, 640)
-    kind = Kind(ends=(pool, op("sync"), op("nop")), error="opcode", opcode=0xFF)
+    kind = Kind(ends=(POOL, op("sync"), op("nop")), error="opcode", opcode=0xFF)
     rtl.reset()
     start(rtl, kind)
-    assert end(rtl, kind, cycles=9 * outputs) == ("opcode", False)
-    assert rtl.read("CYCLES_LO") > outputs
-    kind = dataclasses.replace(kind, ends=(pool, read, op("nop")))
+    assert end(rtl, kind, cycles=2 * OUTPUTS) == ("opcode", False)
+    assert rtl.read("CYCLES_LO") > OUTPUTS
+    read = transfer("read_host_memory", DATA, 640)
+    kind = dataclasses.replace(kind, ends=(POOL, read, op("nop")))
     rtl.reset()
     start(rtl, kind, silent={"r": 190})
     assert end(rtl, kind) == ("opcode", True)
     assert rtl.read("CYCLES_LO") < 190 + WATCHDOG + 10
+
+
+@pytest.mark.parametrize("stalls", [0, 0.5])
+def test_a_unit_at_work_does_not_keep_stores_from_their_data(rtl, stalls):
+    """Bursts begun are finished, although another unit would go first at the buffer."""
+    write = transfer("write_host_memory", FAULTY, 512)
+    kind = Kind(ends=(POOL, write, op("nop")), error="opcode", opcode=0xFF)
+    for seed in range(10):
+        rtl.reset()
+        content, expected = start(rtl, kind, stalls=stalls, seed=seed), written(kind.memory)
+        assert end(rtl, kind, cycles=2 * LONGEST) == ("opcode", False)
+        begun = [size for size in BEGUN if np.array_equal(content[FAULTY:FAULTY + size], content[DATA:DATA + size])]
+        assert len(begun) > 1
+        expected[FAULTY:FAULTY + begun[-1]] = expected[DATA:DATA + begun[-1]]
+        assert np.array_equal(content, expected)
+        assert rtl.read("CYCLES_LO") < OUTPUTS

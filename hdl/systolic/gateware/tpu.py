@@ -102,9 +102,11 @@ class Core(Shared):
         matrix_unit = place(m, "matrix_unit", MatrixUnit(config.matrix))
         units = {"load": Loader(config), "store": Storer(config), "weights": WeightReader(config),
                    "matrix": RowReader(config), "activation": ActivationUnit(config)}
+        load, store, weights, rows, activation = units.values()
+        # First at the buffer, it could keep the storer from the data of bursts that memory waits for.
+        activation.reset_too = sequencer.stop
         for name, component in units.items():
             place(m, name, component)
-        load, store, weights, rows, activation = units.values()
 
         for source, sink in (
             (sequencer.fetch_request, read_dma.fetch), (weights.request, read_dma.weights),
