@@ -3,12 +3,16 @@
 import re
 from pathlib import Path
 
+import numpy as np
 import pytest
 from amaranth.hdl import Fragment
 from amaranth.sim import Simulator
 
+from systolic import isa, registers
 from systolic.config import PRESETS, Arch, Config
 from systolic.gateware.matrix.matrix_unit import MatrixUnit
+from systolic.tpu_config import tpu_preset
+from systolic_sim.rtl.tpu import TpuRtl
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
@@ -79,3 +83,35 @@ def test_links_lead_to_files(page):
 def test_presets_are_all_documented():
     text = (ROOT / "docs/interfaces.md").read_text()
     assert [name for name in PRESETS if f"`{name}`" not in text] == []
+
+
+def driver(rtl):
+    """The function ``run`` of the page, on a compiled TPU, with nothing around it but what the page says."""
+    text, = re.findall(r"```python\n(def run\(.*?)```", (ROOT / "docs/tpu.md").read_text(), re.DOTALL)
+
+    def wait_for_irq():
+        assert rtl.wait(2_000_000) < 2_000_000, "no interrupt"
+
+    names = {"read": rtl.read, "write": rtl.write, "wait_for_irq": wait_for_irq}
+    exec(registers.constants(), names)
+    exec(text, names)
+    return names["run"]
+
+
+def test_the_recipe_for_drivers_works():
+    """As it is written, from reset on: programs that halt, one that does not, one on a memory that falls silent."""
+    rtl = TpuRtl(tpu_preset("tpu_4x4"))
+    run, memory, tag = driver(rtl), np.zeros(256, np.uint8), registers.address("DEBUG_TAG")
+    for number in range(3):
+        memory[:128] = np.frombuffer(isa.encode([isa.operation("debug_tag", tag=number), isa.operation("halt")]), "u1")
+        rtl.connect(memory)
+        run(0, 2)
+        assert rtl.read(tag) == number
+        with pytest.raises(RuntimeError, match="error 10 at instruction 1"):
+            run(0, 1)
+    rtl.connect(memory, silent={"r": 0})
+    with pytest.raises(TimeoutError, match="memory does not answer"):
+        run(0, 2)
+    rtl.reset()
+    rtl.connect(memory)
+    run(0, 2)

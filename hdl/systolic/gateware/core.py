@@ -23,13 +23,15 @@ __all__ = ["SETTINGS", "STATE", "Core"]
 #: Names of control registers and of what they show, each with its name at the sequencer.
 SETTINGS = {"start": "start", "program_address": "address", "program_length": "length", "watchdog": "watchdog",
             "busy_error": "busy_error"}
-STATE = {"running": "running", "stopped": "stopped", "error_code": "error_code", "error_index": "error_index",
-         "debug_tag": "debug_tag", "interrupt_program": "interrupted", "interrupt_halt": "halted",
-         "interrupt_error": "failed"}
+STATE = {"running": "running", "stopped": "stopped", "bus_dead": "bus_dead", "error_code": "error_code",
+         "error_index": "error_index", "debug_tag": "debug_tag", "interrupt_program": "interrupted",
+         "interrupt_halt": "halted", "interrupt_error": "failed"}
 
 
 class Core(Shared):
-    """All of a TPU but its control registers, whose names its members have. An error is cured by resetting it."""
+    """All of a TPU but its control registers, whose names its members have. An error is cured by resetting it, once the
+    memory bus owes nothing.
+    """
 
     resets = True
     module_name = "core"
@@ -48,9 +50,11 @@ class Core(Shared):
         matrix_unit = place(m, "matrix_unit", MatrixUnit(config.matrix))
         units = {"load": Loader(config), "store": Storer(config), "weights": WeightReader(config),
                    "matrix": RowReader(config), "activation": ActivationUnit(config)}
+        load, store, weights, rows, activation = units.values()
+        # First at the buffer, it could keep the storer from the data of bursts that memory waits for.
+        activation.reset_too = sequencer.stop
         for name, component in units.items():
             place(m, name, component)
-        load, store, weights, rows, activation = units.values()
 
         for source, sink in (
             (sequencer.fetch_request, read_dma.fetch), (weights.request, read_dma.weights),
@@ -73,6 +77,8 @@ class Core(Shared):
             sequencer.moving.eq(Cat(*(each.moving for each in units.values()),
                                     matrix_unit.weights.valid & matrix_unit.weights.ready)),
         ]
+        channels = (getattr(self.memory, name) for name in ("ar", "r", "aw", "w", "b"))
+        m.d.sync += sequencer.bus_moving.eq(Cat(each.valid & each.ready for each in channels).any())
         for number, name in enumerate(EXECUTORS):
             wiring.connect(m, getattr(sequencer, f"{name}_command"), units[name].command)
             m.d.comb += [sequencer.done[number].eq(units[name].done),

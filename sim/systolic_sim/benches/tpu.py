@@ -203,24 +203,12 @@ async def random_programs(dut):
 async def withheld(dut):
     """A channel that stands still for long: the TPU waits, and goes on when it moves again."""
     bench = await Bench.start(dut)
-    word, most = bench.config.bus_bytes, bench.config.reads_in_flight
-    rows = most + 20
+    most = bench.config.reads_in_flight
     for channel in ("ar", "r", "aw", "w", "b"):
-        size = rows * word
-        transfer = {"memory_size": size, "size": size, "row_count": rows, "row_bytes": word, "memory_stride": word,
-                    "stride": word}
-        operations = [isa.operation("read_host_memory", memory=0, **transfer),
-                      isa.operation("write_host_memory", memory=PAGE, **transfer), isa.operation("halt")]
-        memory = np.concatenate([bench.bytes(2 * PAGE), code(operations)])
-        expected = memory.copy()
-        expected[PAGE:PAGE + size] = memory[:size]
+        operations, memory, expected = there_and_back(bench)
         bench.memory.connect(memory)
         await bench.start_program(2 * PAGE, len(operations))
-        begun = dut.m_axi_arvalid if channel in ("ar", "r") else dut.m_axi_awvalid
-        # Not the fetch of the program.
-        while not int(begun.value) or begun is dut.m_axi_arvalid and int(dut.m_axi_araddr.value) >= PAGE:
-            await bench.step()
-        pause(bench.channels[channel], 1.0, None)
+        await silence(bench, channel)
         await bench.step(400)
         assert not int(dut.irq.value), f"ended without {channel}"
         if channel == "r":
@@ -228,6 +216,58 @@ async def withheld(dut):
         pause(bench.channels[channel], 0.0, None)
         await bench.halted()
         np.testing.assert_array_equal(memory, expected)
+
+
+def there_and_back(bench):
+    """Operations that copy words of memory, a burst each; memory with their code at 2 * PAGE; memory after them."""
+    word, rows = bench.config.bus_bytes, bench.config.reads_in_flight + 20
+    size = rows * word
+    transfer = {"memory_size": size, "size": size, "row_count": rows, "row_bytes": word, "memory_stride": word,
+                "stride": word}
+    operations = [isa.operation("read_host_memory", memory=0, **transfer),
+                  isa.operation("write_host_memory", memory=PAGE, **transfer), isa.operation("halt")]
+    memory = np.concatenate([bench.bytes(2 * PAGE), code(operations)])
+    expected = memory.copy()
+    expected[PAGE:PAGE + size] = memory[:size]
+    return operations, memory, expected
+
+
+async def silence(bench, channel):
+    """Wait for the first burst of that direction, but for fetches from 2 * PAGE on, and stop the channel."""
+    dut = bench.dut
+    begun = dut.m_axi_arvalid if channel in ("ar", "r") else dut.m_axi_awvalid
+    while not int(begun.value) or begun is dut.m_axi_arvalid and int(dut.m_axi_araddr.value) >= PAGE:
+        await bench.step()
+    pause(bench.channels[channel], 1.0, None)
+
+
+@cocotb.test()
+async def dead_bus(dut):
+    """A channel that stands still for ever: the TPU stops, but withdraws nothing; once all is answered, it works."""
+    bench = await Bench.start(dut)
+    dead = registers.register("ERROR_CODE").field("bus_dead").mask
+    stopped = registers.register("STATUS").field("stopped").mask
+    for channel in ("ar", "r", "aw", "w", "b"):
+        operations, memory, _ = there_and_back(bench)
+        bench.memory.connect(memory)
+        await bench.start_program(2 * PAGE, len(operations), watchdog=300)
+        await silence(bench, channel)
+        if bench.rng.random() < 0.5:
+            await bench.step(int(bench.rng.integers(200)))
+            await bench.host.set("CONTROL", "start")
+        assert await bench.interrupted() == {"error"}
+        error = await bench.host.read("ERROR_CODE")
+        assert isa.ERRORS[error & ~dead][0] in ("watchdog", "busy") and error & dead, f"{channel}: error {error}"
+        await bench.host.set("CONTROL", "restart")
+        await bench.step(100)
+        assert await bench.host.read("STATUS") == stopped, f"restart with bursts unanswered on {channel}"
+        pause(bench.channels[channel], 0.0, None)
+        await bench.step(400)
+        assert await bench.host.read("ERROR_CODE") == error & ~dead
+        bench.monitor.finish()
+        await bench.host.set("CONTROL", "restart")
+        program = Transfers(bench.config, bench.rng, pairs=2)
+        await bench.check(program.operations, program.memory, program.address)
 
 
 @cocotb.test()

@@ -123,8 +123,9 @@ def compare_illegal(config, kind, seed, *, rtl=None, stalls=0.0):
     rtl.connect(case.memory.copy(), stalls=stalls, seed=seed, faults=case.faults)
     outcome = rtl.run(case.address, case.length, watchdog=_WATCHDOG, ring_again=case.ring_again)
     index = {} if expected.index is None else {"index": expected.index}
-    _same(where, {"halted": False, "error": case.error} | index,
-          {"halted": outcome.halted, "error": _error(outcome), "index": outcome.error_index})
+    _same(where, {"halted": False, "error": case.error, "bus dead": False} | index,
+          {"halted": outcome.halted, "error": _error(outcome), "bus dead": outcome.bus_dead,
+           "index": outcome.error_index})
     rtl.restart()
     _after_restart(config, rtl, seed, where)
     return Comparison(instructions=outcome.counters["instructions"], bytes=0, cycles=outcome.counters["cycles"],

@@ -5,7 +5,8 @@
     Verilog --verilator--> C++ --g++, with tpu_harness.cpp--> shared library --ctypes--> TpuRtl
 
 The memory is an array of the caller's. It answers after a fixed latency, in order, a beat a cycle; on request it
-pauses at random, answers with errors, or has less bandwidth than the bus. A broken rule of AXI ends a run.
+pauses at random, answers with errors, has less bandwidth than the bus, or falls silent for good. A broken rule of AXI
+ends a run.
 """
 
 import contextlib
@@ -28,6 +29,7 @@ CHANNELS = ("ar", "r", "aw", "w", "b")
 
 _SLVERR = 2
 _PATIENCE = 1000
+_NEVER = 2**64 - 1
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -61,6 +63,8 @@ class Outcome:
         By the instruction ``halt``; else by an error.
     error_code, error_index : int
         As in the registers.
+    bus_dead : bool
+        Stopped with bursts that memory had not answered.
     interrupts : int
         Times that the instruction ``interrupt`` raised the line; several at once count as one.
     cycles : int
@@ -72,6 +76,7 @@ class Outcome:
     halted: bool
     error_code: int
     error_index: int
+    bus_dead: bool
     interrupts: int
     cycles: int
     counters: dict
@@ -85,7 +90,8 @@ class _Fault(ctypes.Structure):
 class _Settings(ctypes.Structure):
     _fields_ = [("bytes", ctypes.c_void_p), ("size", ctypes.c_uint64), ("faults", ctypes.c_void_p),
                 ("fault_count", ctypes.c_uint64), ("share", ctypes.c_double), ("latency", ctypes.c_uint32),
-                ("random", ctypes.c_uint32), ("stall", ctypes.c_uint32 * len(CHANNELS))]
+                ("random", ctypes.c_uint32), ("stall", ctypes.c_uint32 * len(CHANNELS)),
+                ("silent", ctypes.c_uint64 * len(CHANNELS))]
 
 
 class TpuRtl:
@@ -129,8 +135,9 @@ class TpuRtl:
         """Hold ``rst`` for that many cycles. Buffer, accumulators and table are not cleared by it."""
         self._library.tpu_reset(self._model, cycles)
 
-    def connect(self, memory, *, latency=10, bytes_per_cycle=None, stalls=0.0, seed=0, faults=()):
-        """Connect a memory.
+    def connect(self, memory, *, latency=10, bytes_per_cycle=None, stalls=0.0, silent=None, seed=0,
+                faults=()):
+        """Connect a memory. It answers what the one before has not.
 
         Parameters
         ----------
@@ -143,6 +150,9 @@ class TpuRtl:
             What reads deliver on average; ``None`` for all that the bus can.
         stalls : float or dict of float
             Probability of a cycle in which the memory holds a channel back, for all or for some of ``CHANNELS``.
+        silent : dict of int or None
+            Cycles from now on after which the memory takes or offers nothing more on a channel, for some of
+            ``CHANNELS``. What it offers by then stays on offer.
         seed : int
             Of the stalls.
         faults : iterable of Fault
@@ -159,15 +169,23 @@ class TpuRtl:
             if channel not in CHANNELS or not 0 <= stall < 1:
                 raise ValueError(f"stalls must be of {', '.join(CHANNELS)} and from 0 to below 1, "
                                  f"not {stall} for {channel}")
+        silent = silent or {}
+        for channel, cycles in silent.items():
+            if channel not in CHANNELS or cycles < 0:
+                raise ValueError(f"silent must be of {', '.join(CHANNELS)} and from 0 cycles on, "
+                                 f"not {cycles} for {channel}")
         if latency < 1:
             raise ValueError(f"latency must be at least 1, not {latency}")
         share = 1.0 if bytes_per_cycle is None else bytes_per_cycle / self.config.bus_bytes
         table = [_Fault(each.first, each.last, each.response, each.reads | each.writes << 1) for each in faults]
+        now = self._library.tpu_cycle(self._model)
         self._faults, self._memory = (_Fault * len(table))(*table), memory
         self._library.tpu_memory(self._model, _Settings(
             memory.ctypes.data, memory.size, ctypes.addressof(self._faults), len(table), share, latency,
             (seed * 2654435761 + 1) % 2**32 | 1,
-            (ctypes.c_uint32 * len(CHANNELS))(*(int(stalls.get(name, 0) * 2**32) for name in CHANNELS))))
+            (ctypes.c_uint32 * len(CHANNELS))(*(int(stalls.get(name, 0) * 2**32) for name in CHANNELS)),
+            (ctypes.c_uint64 * len(CHANNELS))(*(now + silent[name] if name in silent else _NEVER
+                                                for name in CHANNELS))))
 
     def write(self, register, value, strobe=15):
         """Write a register, by name or address.
@@ -262,9 +280,9 @@ class TpuRtl:
                 # The line follows two cycles later.
                 self._library.tpu_read(self._model, 0, ctypes.c_uint32(), _PATIENCE)
                 interrupts += bool(pending & status["program"])
-        return Outcome(halted=not pending & status["error"], error_code=self.read("ERROR_CODE"),
-                       error_index=self.read("ERROR_INDEX"), interrupts=interrupts, cycles=cycles,
-                       counters=self.counters())
+        code, bus_dead = self.error()
+        return Outcome(halted=not pending & status["error"], error_code=code, error_index=self.read("ERROR_INDEX"),
+                       bus_dead=bus_dead, interrupts=interrupts, cycles=cycles, counters=self.counters())
 
     def _wait_for_interrupt(self, start, max_cycles):
         left = start + max_cycles - self._library.tpu_cycle(self._model)
@@ -272,10 +290,19 @@ class TpuRtl:
         if not self._library.tpu_interrupt(self._model):
             status, executed = self.read("STATUS"), self.read("INSTRUCTIONS_LO")
             raise RtlError(f"{self.name}: no end after {max_cycles} cycles; status {status}, {executed} instructions "
-                           f"executed, error {self.read('ERROR_CODE')}")
+                           f"executed, error {self.error()[0]}")
+
+    def error(self):
+        """Code of the error and whether the bus is dead, of the register ``ERROR_CODE``."""
+        register, value = registers.register("ERROR_CODE"), self.read("ERROR_CODE")
+        return value & register.field("code").mask, bool(value & register.field("bus_dead").mask)
+
+    def unanswered(self):
+        """Bursts whose address is on offer or taken and that memory has not answered to the last beat."""
+        return self._library.tpu_unanswered(self._model)
 
     def restart(self):
-        """Make the core ready again after an error."""
+        """Make the core ready again after an error; without effect while the bus is dead."""
         self.write("CONTROL", registers.register("CONTROL").field("restart").mask)
 
     @contextlib.contextmanager
@@ -304,7 +331,8 @@ def _load(path):
     for name, result, *arguments in (
         ("new", model), ("delete", None, model), ("reset", None, model, ctypes.c_uint32),
         ("memory", None, model, ctypes.POINTER(_Settings)), ("run", ctypes.c_uint64, model, ctypes.c_uint64),
-        ("interrupt", ctypes.c_int, model), ("cycle", ctypes.c_uint64, model), ("bus_bytes", ctypes.c_uint),
+        ("interrupt", ctypes.c_int, model), ("cycle", ctypes.c_uint64, model),
+        ("unanswered", ctypes.c_uint64, model), ("bus_bytes", ctypes.c_uint),
         ("write", ctypes.c_int, model, *[ctypes.c_uint32] * 4),
         ("read", ctypes.c_int, model, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32), ctypes.c_uint32),
         ("complaint", ctypes.c_char_p, model), ("trace", ctypes.c_int, model, ctypes.c_char_p),

@@ -33,6 +33,7 @@ struct Settings {
     uint32_t latency;
     uint32_t random;          // state of the generator, never 0
     uint32_t stall[CHANNELS]; // probability * 2**32 of a cycle in which the memory holds a channel back
+    uint64_t silent[CHANNELS]; // cycle from which on it holds it back for ever
 };
 
 struct Burst {
@@ -75,6 +76,7 @@ template <typename... T> void complain(Model &model, const char *format, T... va
 
 bool stalls(Model &model, Channel channel) {
     Settings &memory = model.memory;
+    if (model.cycle >= memory.silent[channel]) return true;
     if (!memory.stall[channel]) return false;
     memory.random ^= memory.random << 13;
     memory.random ^= memory.random >> 17;
@@ -325,6 +327,12 @@ int tpu_read(Model *model, uint32_t address, uint32_t *value, uint32_t patience)
 }
 
 uint64_t tpu_cycle(const Model *model) { return model->cycle; }
+
+// Bursts whose address is on offer or taken and that are not answered to the last beat.
+uint64_t tpu_unanswered(const Model *model) {
+    const Vtop &top = model->top;
+    return model->reads.size() + model->writes.size() + model->responses.size() + top.m_axi_arvalid + top.m_axi_awvalid;
+}
 
 // What the master did against the rules of AXI, first of all; empty if nothing.
 const char *tpu_complaint(const Model *model) { return model->complaint; }

@@ -11,7 +11,7 @@ from systolic_sim.benches import runner
 from systolic_sim.benches.runner import TPUS, run_bench
 from systolic_sim.rtl import toolchain
 
-TESTS = {"transfers", "random_programs", "withheld", "interrupts", "host_registers", "bus_errors",
+TESTS = {"transfers", "random_programs", "withheld", "dead_bus", "interrupts", "host_registers", "bus_errors",
          "reset_in_mid_flight"}
 SMALL = "bench_tpu_3x5"
 ICARUS = pytest.mark.skipif(not toolchain.icarus_available(), reason="Icarus Verilog is not installed")

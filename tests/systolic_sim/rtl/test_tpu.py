@@ -162,6 +162,37 @@ def test_stalls_change_time_alone(memory_of, stalls, seed):
     assert tpu.run(512, 100).counters["cycles"] == first
 
 
+def test_silence_is_exact(memory_of):
+    """Nothing on that channel from that cycle on, all as before until then; another call ends it."""
+    tpu, memory = memory_of
+    before, words, latency = memory.copy(), 20, 3
+    tpu.connect(memory, latency=latency)
+    cycles = tpu.run(256, words).counters["cycles"]
+    last = {}
+    for channel in tpu_rtl.CHANNELS:
+        hang = [moment for moment in range(cycles + 10) if not silent_run(tpu, before, channel, moment, words, latency)]
+        assert hang == [*range(len(hang))]
+        last[channel] = hang[-1]
+    # Of each channel, counted from the address, which is taken in the first cycle of running.
+    assert {name: cycle - last["ar"] for name, cycle in last.items()} == {
+        "ar": 0, "r": latency + words - 1, "aw": latency + words, "w": latency + 2 * words - 1, "b": cycles - 1}
+
+
+def silent_run(tpu, before, channel, moment, words, latency):
+    """Whether it ends although a channel falls silent; it does when it no longer is."""
+    memory = before.copy()
+    tpu.connect(memory, latency=latency, silent={channel: moment})
+    for name, value in (("INTERRUPT_STATUS", 7), ("CONTROL", 1)):
+        tpu.write(name, value)
+    tpu.wait(200)
+    ended = tpu.read("STATUS") == 1
+    assert ended == (tpu.unanswered() == 0)
+    tpu.connect(memory)
+    tpu.wait(200)
+    assert np.array_equal(memory, inverted(before, 256, words)) and tpu.unanswered() == 0
+    return ended
+
+
 @pytest.mark.parametrize("fault, words", [
     (tpu_rtl.Fault(first=64, last=72, writes=False), 16), (tpu_rtl.Fault(first=4096 + 127, last=5000, response=3), 16),
     (tpu_rtl.Fault(first=0, last=1, response=3, writes=False), 1)])
@@ -208,6 +239,8 @@ def test_bad_parameters(copier):
     for message, array, options in (
         ("latency must be at least 1", memory, {"latency": 0}),
         ("stalls must be of ar, r", memory, {"stalls": {"x": 0}}),
+        ("silent must be of ar, r, .*, not 5 for x", memory, {"silent": {"x": 5}}),
+        ("from 0 cycles on, not -1 for r", memory, {"silent": {"r": -1}}),
         ("from 0 to below 1, not 1", memory, {"stalls": 1}), ("contiguous array of uint8", memory[::2], {}),
         ("contiguous array of uint8", memory.view(np.int8), {})):
         with pytest.raises(ValueError, match=message):

@@ -20,7 +20,8 @@ def control_ports(config):
     return {
         "start": Out(1), "busy_error": Out(1),
         "program_address": Out(32), "program_length": Out(16), "watchdog": Out(32),
-        "running": In(1), "stopped": In(1), "error_code": In(4), "error_index": In(16), "debug_tag": In(32),
+        "running": In(1), "stopped": In(1), "bus_dead": In(1), "error_code": In(4), "error_index": In(16),
+        "debug_tag": In(32),
         "interrupt_program": In(1), "interrupt_halt": In(1), "interrupt_error": In(1),
         "count": In(data.StructLayout(count)),
     }
@@ -49,11 +50,11 @@ class ControlRegisters(Shared):
         While an enabled interrupt is pending.
     start, restart : Out(1)
         For one cycle. ``start`` only if neither ``running`` nor ``stopped``; ``running`` has to rise within the next
-        two cycles. ``restart`` only if ``stopped``.
+        two cycles. ``restart`` only if ``stopped`` and not ``bus_dead``.
     busy_error : Out(1)
         For one cycle: a start came while ``running``.
     program_address, program_length, watchdog : Out
-    running, stopped, error_code, error_index, debug_tag : In
+    running, stopped, bus_dead, error_code, error_index, debug_tag : In
         What the registers show.
     interrupt_program, interrupt_halt, interrupt_error : In(1)
         For one cycle: the interrupt is pending from then on.
@@ -127,7 +128,7 @@ class ControlRegisters(Shared):
                 m.d.sync += [self.start.eq(ones & ~self.running & ~self.stopped),
                              self.busy_error.eq(ones & self.running)]
             elif (register.name, field.name) == ("CONTROL", "restart"):
-                m.d.sync += self.restart.eq(ones & self.stopped)
+                m.d.sync += self.restart.eq(ones & self.stopped & ~self.bus_dead)
             elif field.access.endswith("clear"):
                 before = stored[register.name, field.name]
                 m.d.sync += before.eq(before & ~ones)
@@ -140,6 +141,7 @@ class ControlRegisters(Shared):
         inside = {
             ("STATUS", "idle"): ~self.running & ~self.stopped, ("STATUS", "running"): self.running,
             ("STATUS", "stopped"): self.stopped, ("ERROR_CODE", "code"): self.error_code,
+            ("ERROR_CODE", "bus_dead"): self.bus_dead,
             ("ERROR_INDEX", "index"): self.error_index, ("DEBUG_TAG", "tag"): self.debug_tag,
         } | {("SHAPE", name): Const(value, 16) for name, value in self.shape.items()} | stored
         shown = {}

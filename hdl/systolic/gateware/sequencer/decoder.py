@@ -58,10 +58,10 @@ class Decoder(Shared):
         with m.Else():
             # Code 3, or none.
             m.d.sync += self.problem.eq(limits.replicate(2))
+        m.d.sync += self.runs.eq(0)
         for number, executor in enumerate(EXECUTORS):
             with m.If(self._is(opcode, [each for each in isa.INSTRUCTIONS if each.unit == executor])):
-                m.d.sync += self.executor.eq(number)
-        m.d.sync += self.runs.eq(opcode[4])
+                m.d.sync += [self.executor.eq(number), self.runs.eq(1)]
         self._regions(m)
         return m
 

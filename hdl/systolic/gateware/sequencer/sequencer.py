@@ -4,7 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, enum, stream
 from amaranth.lib.wiring import In, Out
 
-from ... import isa
+from ... import isa, registers
 from ..ports import Beat, Command, Error, ReadRequest, fields
 from ..shared import Shared, place
 from .decoder import Decoder
@@ -14,7 +14,11 @@ from .scoreboard import EXECUTORS, Scoreboard
 __all__ = ["Sequencer"]
 
 _OPCODE = {each.name: each.opcode for each in isa.INSTRUCTIONS}
+_EXECUTES = {"nop", "halt", "sync", "interrupt", "debug_tag", "set_configuration"}
 _ERROR = {name: code for code, (name, _) in isa.ERRORS.items()}
+
+#: Cycles without a handshake that the end of a program waits for the bus while the watchdog is off.
+PATIENCE = registers.register("WATCHDOG").field("cycles").reset
 
 
 class State(enum.Enum, shape=4):  # type: ignore[call-arg]
@@ -30,7 +34,7 @@ class State(enum.Enum, shape=4):  # type: ignore[call-arg]
     ISSUE = 7     # hand the instruction to its unit
     QUIET = 8     # wait until no unit has anything to do
     DRAIN = 9     # throw away what was fetched beyond halt
-    STOPPING = 10  # an error: wait for the bus
+    STOPPING = 10  # an error: wait for the bus, as long as the watchdog allows
     STOPPED = 11
 
 
@@ -58,10 +62,14 @@ class Sequencer(Shared):
         From the row reader, and results that the activation unit takes: what ``halt`` must not leave behind.
     bus_idle : In(1)
         No burst is under way.
+    bus_moving : In(1)
+        A handshake on any channel of the memory bus in the cycle before.
     busy_error : In(1)
         A doorbell while running.
     running, stop, stopped, error_code, error_index, debug_tag : Out
         State, for the control registers; ``stop`` tells the DMA to begin nothing new.
+    bus_dead : Out(1)
+        ``stopped``, and bursts are unanswered. The DMA still waits for them: once the last is answered, it falls.
     halted, interrupted, failed, issued : Out(1)
         For one cycle: the program has ended, asks for an interrupt, was stopped by an error; an instruction was
         executed.
@@ -73,14 +81,18 @@ class Sequencer(Shared):
     def __init__(self, config):
         self.config = config
         count = len(EXECUTORS)
+        for each in isa.INSTRUCTIONS:
+            if each.unit == "sequencer" and each.name not in _EXECUTES:
+                raise ValueError(f"instruction {each.name} must be executed by one of {', '.join(EXECUTORS)}: "
+                                 f"the sequencer itself only executes {', '.join(sorted(_EXECUTES))}")
         super().__init__({
             "start": In(1), "address": In(32), "length": In(16), "watchdog": In(32),
             "fetch_request": Out(stream.Signature(ReadRequest())), "fetch_beat": In(Beat(config)),
             **{f"{name}_command": Out(stream.Signature(Command())) for name in EXECUTORS},
             "done": In(count), "moving": In(count + 1), "errors": In(data.ArrayLayout(Error(), count)),
             "rows_empty": In(1), "switched": In(1), "finishing": In(1), "result_taken": In(1),
-            "bus_idle": In(1), "busy_error": In(1),
-            "running": Out(1), "stop": Out(1), "stopped": Out(1), "error_code": Out(4), "error_index": Out(16),
+            "bus_idle": In(1), "bus_moving": In(1), "busy_error": In(1), "running": Out(1), "stop": Out(1),
+            "stopped": Out(1), "bus_dead": Out(1), "error_code": Out(4), "error_index": Out(16),
             "debug_tag": Out(32), "halted": Out(1), "interrupted": Out(1), "failed": Out(1), "issued": Out(1),
         })
 
@@ -235,22 +247,30 @@ class Sequencer(Shared):
 
     def _supervise(self, m):
         """The first error stops the machine; without one, a watchdog does when nothing moves any more."""
-        alive = self.moving.any() | self.fetch_beat.valid | self.issued
-        idle_cycles, barks = Signal(32), Signal()
-        m.d.sync += [idle_cycles.eq(Mux(alive | ~self.running, 0, idle_cycles + 1)),
-                     barks.eq((self.watchdog != 0) & (idle_cycles == self.watchdog))]
+        overdue = self._watch(m)
         with m.If(self.busy_error):
             self._fail(m, _ERROR["busy"])
-        with m.If(barks):
+        with m.If(overdue & self.running & (self.watchdog.any() | (self.state == State.DRAIN))):
             self._fail(m, _ERROR["watchdog"])
         with m.If((self.running | self.problem.valid) & ~self.stop):
             for error in (self.problem, *(self.errors[number] for number in reversed(range(len(EXECUTORS))))):
                 with m.If(error.valid):
-                    m.d.sync += [self.stop.eq(1), self.state.eq(State.STOPPING),
+                    m.d.sync += [self.stop.eq(1), self.state.eq(State.STOPPING), self.running.eq(1), self.halted.eq(0),
                                  self.error_code.eq(error.code), self.error_index.eq(error.index)]
+        m.d.comb += self.bus_dead.eq(self.stopped & ~self.bus_idle)
         with m.If(self.stop & ~self.stopped):
             m.d.comb += self.fetcher.cancel.eq(1)
             m.d.sync += self.state.eq(State.STOPPING)
-            # A bus that does not answer is what the watchdog is for.
-            with m.If(self.bus_idle | (self.error_code == _ERROR["watchdog"])):
+            with m.If(self.bus_idle | overdue):
                 m.d.sync += [self.stopped.eq(1), self.running.eq(0), self.failed.eq(1), self.state.eq(State.STOPPED)]
+
+    def _watch(self, m):
+        """Whether nothing has moved for as long as the watchdog allows; after an error, nothing on the bus."""
+        idle_cycles, limit, overdue = Signal(32), Signal(32, init=PATIENCE), Signal()
+        alive = self.bus_moving | (~self.stop & (self.moving.any() | self.issued))
+        with m.If(alive | ~self.running):
+            m.d.sync += idle_cycles.eq(0)
+        with m.Elif(~idle_cycles.all()):
+            m.d.sync += idle_cycles.eq(idle_cycles + 1)
+        m.d.sync += [limit.eq(Mux(self.watchdog.any(), self.watchdog, PATIENCE)), overdue.eq(idle_cycles >= limit)]
+        return overdue

@@ -127,9 +127,9 @@ def test_addresses_without_a_register(simulate, dut):
     simulate(dut, testbench)
 
 
-@pytest.mark.parametrize("running, stopped, start, restart", [
-    (0, 0, ["start"], []), (1, 0, ["busy_error"], []), (0, 1, [], ["restart"])])
-def test_control_pulses(simulate, dut, running, stopped, start, restart):
+@pytest.mark.parametrize("running, stopped, bus_dead, start, restart", [
+    (0, 0, 0, ["start"], []), (1, 0, 0, ["busy_error"], []), (0, 1, 0, [], ["restart"]), (0, 1, 1, [], [])])
+def test_control_pulses(simulate, dut, running, stopped, bus_dead, start, restart):
     """One pulse of one cycle for each write, and only in the state that it belongs to."""
     seen = []
 
@@ -137,6 +137,7 @@ def test_control_pulses(simulate, dut, running, stopped, start, restart):
         host = Host(ctx, dut.s_axi)
         ctx.set(dut.running, running)
         ctx.set(dut.stopped, stopped)
+        ctx.set(dut.bus_dead, bus_dead)
         for value, strobe, expected in ((1, 15, start), (2, 15, restart), (3, 15, start + restart), (0, 15, []),
                                         (3, 14, []), (0xFFFFFFFC, 15, [])):
             seen.clear()
@@ -165,6 +166,9 @@ def test_what_the_core_says_is_shown(simulate, dut):
             for value in ((1 << width) - 1, 5):
                 ctx.set(port, value)
                 assert await host.read(name) == (value, OKAY)
+        ctx.set(dut.bus_dead, 1)
+        dead = registers.register("ERROR_CODE").field("bus_dead").mask
+        assert await host.read("ERROR_CODE") == (dead | 5, OKAY)
         for name, port in (("PROGRAM_LENGTH", dut.program_length), ("WATCHDOG", dut.watchdog)):
             await host.write(name, 0x1234)
             assert ctx.get(port) == 0x1234

@@ -1,9 +1,11 @@
+import dataclasses
 import random
 
 import pytest
 from amaranth.sim import Simulator
 
 from systolic import isa
+from systolic.gateware.sequencer import sequencer
 from systolic.gateware.sequencer.sequencer import EXECUTORS, Sequencer
 from systolic.tpu_config import TPU_PRESETS
 from systolic_sim.cycles import sequencer as stepped
@@ -36,11 +38,16 @@ def _random_operation(chance):
 
 
 class Machine:
-    """A sequencer in pysim with units that take and finish instructions at random."""
+    """A sequencer in pysim with units that take and finish instructions at random.
 
-    def __init__(self, code, length, chance, *, check=None, patience=6000):
+    Memory answers the first ``beats`` of the program, or all. The run goes on for a few cycles after its end, which
+    ``ends`` names.
+    """
+
+    def __init__(self, code, length, chance, *, check=None, patience=6000, watchdog=0, beats=None):
         self.dut, self.code, self.length, self.chance = Sequencer(TPU), code, length, chance
-        self.check, self.patience = check, patience
+        self.check, self.patience, self.watchdog, self.beats = check, patience, watchdog, beats
+        self.ends, self.end = [], None
         self.taken, self.order = {name: [] for name in EXECUTORS}, []
         self.error = None
 
@@ -56,18 +63,23 @@ class Machine:
         ctx.set(dut.address, 64)
         ctx.set(dut.length, self.length)
         ctx.set(dut.rows_empty, 1)
-        ctx.set(dut.bus_idle, 1)
+        ctx.set(dut.watchdog, self.watchdog)
+        answered = 0
         for cycle in range(self.patience):
             start, granted = cycle == 3, chance.random() < 0.5
             ctx.set(dut.start, start)
             ctx.set(dut.fetch_request.ready, granted)
-            beat = fetches.pop(0) if fetches and chance.random() < 0.6 else None
+            answers = answered != self.beats and chance.random() < 0.6
+            beat = fetches.pop(0) if fetches and answers else None
+            answered += beat is not None
             ctx.set(dut.fetch_beat.valid, beat is not None)
             if beat is not None:
                 ctx.set(dut.fetch_beat.data, int.from_bytes(self.code[beat:beat + 8], "little"))
             if ctx.get(dut.fetch_request.valid) and granted:
                 request = ctx.get(dut.fetch_request.payload)
                 fetches += [request.address - 64 + 8 * number for number in range(request.beats)]
+            ctx.set(dut.bus_idle, not fetches)
+            ctx.set(dut.bus_moving, beat is not None)
             ready = [chance.random() < 0.3 for _ in EXECUTORS]
             done = [bool(finishing[name]) and chance.random() < 0.05 for name in EXECUTORS]
             for number, name in enumerate(EXECUTORS):
@@ -83,8 +95,11 @@ class Machine:
             for name, bit in zip(EXECUTORS, done, strict=True):
                 if bit:
                     self.order.append(("done", finishing[name].pop(0)))
-            if ctx.get(dut.halted) or ctx.get(dut.failed):
-                self.error = ctx.get(dut.error_code), ctx.get(dut.error_index)
+            self.ends += [name for name in ("halted", "failed") if ctx.get(getattr(dut, name))]
+            if self.ends and self.end is None:
+                self.end, self.error = cycle, (ctx.get(dut.error_code), ctx.get(dut.error_index))
+                self.bus_dead = ctx.get(dut.bus_dead)
+            if self.ends and cycle == self.end + 5:
                 return
             await ctx.tick()
         raise AssertionError("no end")
@@ -181,3 +196,85 @@ def test_reserved_bits(position):
 def test_unknown_opcodes(opcode):
     machine = Machine(bytes([opcode]) + bytes(63), 1, random.Random(5)).run()
     assert machine.error == (1, 0)
+
+
+def _as_table(monkeypatch, instructions):
+    """Makes the rows the table of :mod:`systolic.isa`."""
+    monkeypatch.setattr(isa, "INSTRUCTIONS", tuple(instructions))
+    monkeypatch.setattr(isa, "_NAMES", {each.name: each for each in instructions})
+    monkeypatch.setattr(isa, "_OPCODES", {each.opcode: each for each in instructions})
+
+
+@pytest.mark.parametrize("opcode", [0x06, 0x20, 0x40, 0xEF])
+@pytest.mark.parametrize("like", ["read_host_memory", "read_weights", "matrix_multiply", "add"])
+def test_a_new_row_of_the_table_reaches_its_unit(monkeypatch, like, opcode):
+    """Whatever its opcode."""
+    row = next(each for each in isa.INSTRUCTIONS if each.name == like)
+    _as_table(monkeypatch, [*isa.INSTRUCTIONS, dataclasses.replace(row, name="new", opcode=opcode)])
+    values = {field.name: 1 for field in row.fields if field.least}
+    program = [isa.operation("new", **values), isa.operation("sync"), isa.operation("nop")]
+    machine = Machine(isa.encode(program), len(program), random.Random(6)).run()
+    words = int.from_bytes(isa.encode(program[:1]), "little")
+    assert machine.taken == {name: [(0, words, 0)] if name == row.config else [] for name in EXECUTORS}
+    assert machine.order == [("done", 0)] and machine.error == (10, 3)
+
+
+@pytest.mark.parametrize("opcode", [0x0F, 0x1F, 0x30])
+def test_the_sequencer_keeps_its_own(monkeypatch, opcode):
+    """An instruction of its own goes to no unit, whatever its opcode."""
+    _as_table(monkeypatch, [dataclasses.replace(each, opcode=opcode) if each.name == "nop" else each
+                            for each in isa.INSTRUCTIONS])
+    machine = Machine(isa.encode([isa.operation("nop"), isa.operation("halt")]), 2, random.Random(7)).run()
+    assert machine.error == (0, 0) and machine.ends == ["halted"]
+    assert not any(machine.taken.values())
+
+
+def test_a_row_that_nobody_executes(monkeypatch):
+    fence = isa.Instruction(name="fence", opcode=0x20, config="sequencer", doc="")
+    _as_table(monkeypatch, [*isa.INSTRUCTIONS, fence])
+    with pytest.raises(ValueError, match="instruction fence must be executed by one of load, .*: the sequencer itself"):
+        Sequencer(TPU)
+
+
+@pytest.mark.parametrize("watchdog, limit", [(0, 300), (170, 170)])
+@pytest.mark.parametrize("bits, error", [(isa.encode([isa.operation("halt")]), "watchdog"), (b"\xFF" * 64, "opcode")],
+                         ids=["halt", "error"])
+def test_the_end_does_not_wait_for_ever(monkeypatch, bits, error, watchdog, limit):
+    """Memory owes what was fetched beyond the end: as long as the watchdog allows, or its reset value if it is off."""
+    monkeypatch.setattr(sequencer, "PATIENCE", 300)
+    code = bits + isa.encode([isa.operation("nop")] * 3)
+    beyond = Machine(code, 4, random.Random(8), watchdog=watchdog).run()
+    assert beyond.ends == (["halted"] if error == "watchdog" else ["failed"])
+    machine = Machine(code, 4, random.Random(8), watchdog=watchdog, beats=11).run()
+    assert (isa.ERRORS[machine.error[0]][0], machine.error[1]) == (error, 0)
+    assert machine.ends == ["failed"] and machine.bus_dead
+    assert limit < machine.end < limit + 60
+
+
+def test_a_bus_that_moves_is_waited_for():
+    """The limit is for each beat, not for all of them."""
+    class Slow(random.Random):
+        def random(self):
+            return super().random() * 12
+
+    stopping = []
+
+    def check(machine, ctx, *_):
+        stopping.append(ctx.get(machine.dut.stop) and not ctx.get(machine.dut.stopped))
+    program = b"\xFF" * 64 + isa.encode([isa.operation("nop")] * 3)
+    machine = Machine(program, 4, Slow(9), check=check, watchdog=120).run()
+    assert machine.error == (1, 0) and not machine.bus_dead
+    assert sum(stopping) > 120
+
+
+@pytest.mark.parametrize("before", [0, 5000])
+def test_a_watchdog_set_below_what_has_passed_fires_at_once(before):
+    cycles = []
+
+    def check(machine, ctx, *_):
+        cycles.append(ctx.get(machine.dut.running))
+        if len(cycles) == 500:
+            ctx.set(machine.dut.watchdog, 100)
+    machine = Machine(isa.encode([isa.operation("halt")]), 1, random.Random(10), check=check, watchdog=before, beats=0)
+    machine.run()
+    assert isa.ERRORS[machine.error[0]][0] == "watchdog" and machine.end <= 506
