@@ -42,8 +42,8 @@ class SelfTestDesign:
     @property
     def variant(self):
         """Name of its number format, unless the board's first matrix unit has the same: then nothing."""
-        format = self.config.arch.format
-        return "" if format is UNITS[self.board.name][0].config.arch.format else format.name
+        arch = self.config.arch
+        return "" if arch.format is UNITS[self.board.name][0].config.arch.format else arch.format.name
 
     def text(self, verdict):
         """What the serial line says, with :data:`~.uart.DIGIT` for each digit of a counter or the signature."""
