@@ -201,8 +201,8 @@ def test_unknown_opcodes(opcode):
 def _as_table(monkeypatch, instructions):
     """Makes the rows the table of :mod:`systolic.isa`."""
     monkeypatch.setattr(isa, "INSTRUCTIONS", tuple(instructions))
-    monkeypatch.setattr(isa, "_NAMES", {each.name: each for each in instructions})
-    monkeypatch.setattr(isa, "_OPCODES", {each.opcode: each for each in instructions})
+    monkeypatch.setattr(isa.codec, "_NAMES", {each.name: each for each in instructions})
+    monkeypatch.setattr(isa.codec, "_OPCODES", {each.opcode: each for each in instructions})
 
 
 @pytest.mark.parametrize("opcode", [0x06, 0x20, 0x40, 0xEF])
