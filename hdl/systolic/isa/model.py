@@ -5,8 +5,8 @@ import enum
 
 from ..errors import UserError
 
-__all__ = ["BYTES", "ErrorCode", "Field", "Instruction", "IsaError", "RECORD_BYTES", "ROUNDINGS", "Region", "TABLE_BYTES",
-           "UNITS"]
+__all__ = ["BYTES", "ErrorCode", "Field", "Instruction", "IsaError", "RECORD_BYTES", "ROUNDINGS", "Region",
+           "TABLE_BYTES", "UNITS"]
 
 #: Size of an instruction, of a parameter record {bias, multiplier, shift, 0} of 32 bits each, of a lookup table.
 BYTES, RECORD_BYTES, TABLE_BYTES = 64, 16, 256

@@ -215,7 +215,7 @@ def test_a_new_row_of_the_table_reaches_its_unit(monkeypatch, like, opcode):
     program = [isa.operation("new", **values), isa.operation("sync"), isa.operation("nop")]
     machine = Machine(isa.encode(program), len(program), random.Random(6)).run()
     words = int.from_bytes(isa.encode(program[:1]), "little")
-    assert machine.taken == {name: [(0, words, 0)] if name == row.config else [] for name in EXECUTORS}
+    assert machine.taken == {name: [(0, words, 0)] if name == row.unit else [] for name in EXECUTORS}
     assert machine.order == [("done", 0)] and machine.error == (10, 3)
 
 
@@ -230,7 +230,7 @@ def test_the_sequencer_keeps_its_own(monkeypatch, opcode):
 
 
 def test_a_row_that_nobody_executes(monkeypatch):
-    fence = isa.Instruction(name="fence", opcode=0x20, config="sequencer", doc="")
+    fence = isa.Instruction(name="fence", opcode=0x20, unit="sequencer", doc="")
     _as_table(monkeypatch, [*isa.INSTRUCTIONS, fence])
     with pytest.raises(ValueError, match="instruction fence must be executed by one of load, .*: the sequencer itself"):
         Sequencer(TPU)
