@@ -5,12 +5,10 @@ import argparse
 import pytest
 
 from systolic.config import Arch, Config, Impl, UserError
-from systolic_boards.devices import DEVICES, device
-from systolic_boards.flow import store, tools
+from systolic_boards.devices import DEVICES
+from systolic_boards.flow import store
 from systolic_boards.pages import fpga as table
 from systolic_boards.pages import structures
-
-PLACER = device("ice40-hx8k").family.place
 
 
 def entry(**options):
@@ -26,7 +24,7 @@ def run(*arguments):
     return args.run(args)
 
 
-@pytest.mark.skipif(bool(tools.missing(PLACER)), reason=tools.missing(PLACER))
+@pytest.mark.needs("nextpnr")
 def test_entries_that_cannot_be_built_are_rows_too(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(store, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(table, "_SEEDS", 1)

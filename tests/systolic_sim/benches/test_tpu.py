@@ -14,7 +14,6 @@ from systolic_sim.rtl import toolchain
 TESTS = {"transfers", "random_programs", "withheld", "interrupts", "host_registers", "bus_errors",
          "reset_in_mid_flight"}
 SMALL = "bench_tpu_3x5"
-ICARUS = pytest.mark.skipif(not toolchain.icarus_available(), reason="Icarus Verilog is not installed")
 
 # A TPU with a fault: every port goes through, as it is or spoiled.
 FAULTY = """
@@ -78,7 +77,7 @@ def faulty(changed):
 
 
 @pytest.mark.parametrize("name, simulator", [
-    *((name, "verilator") for name in TPU_PRESETS), pytest.param(SMALL, "icarus", marks=ICARUS)])
+    *((name, "verilator") for name in TPU_PRESETS), pytest.param(SMALL, "icarus", marks=pytest.mark.needs("icarus"))])
 def test_bench(name, simulator):
     report = run_bench(TPU_PRESETS[name], simulator)
     assert not report.failed, report.log
