@@ -6,6 +6,7 @@ A test declares it with ``@pytest.mark.needs("icarus")``, one value of a paramet
 
 import collections
 import importlib.util
+import os
 
 import pytest
 
@@ -33,6 +34,8 @@ def pytest_addoption(parser):
 
 
 def pytest_configure(config):
+    # For the workers, which start later: each has one core, and more threads of numpy only wait, spinning.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     config.addinivalue_line("markers", f"needs(name): beyond what make test installs; one of {', '.join(_NEEDS)}")
 
 
