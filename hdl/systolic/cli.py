@@ -22,9 +22,14 @@ class _Parser(argparse.ArgumentParser):
 
 
 def main(argv=None):
-    """Run the command; bad input ends it with one line on standard error and exit code 2."""
+    """Run the command, or print the help if there is none.
+
+    Bad input ends it with one line on standard error and exit code 2.
+    """
     parser = _Parser(prog="systolic", description="Systolic matrix engines: Verilog, simulation, bitstreams.")
-    subparsers = parser.add_subparsers(required=True, metavar="command", parser_class=_Parser)
+    parser.add_argument("--version", action="version", version=f"%(prog)s {importlib.metadata.version('systolic')}")
+    parser.set_defaults(run=lambda args: parser.print_help() or 0)
+    subparsers = parser.add_subparsers(metavar="command", parser_class=_Parser)
     for entry in sorted(importlib.metadata.entry_points(group="systolic.commands"), key=lambda entry: entry.name):
         entry.load()(subparsers)
     args = parser.parse_args(argv)

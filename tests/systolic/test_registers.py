@@ -1,6 +1,5 @@
 """The register map and what is written from it."""
 
-import shutil
 import subprocess
 import types
 from pathlib import Path
@@ -57,7 +56,6 @@ def test_files(tmp_path, capsys):
             assert getattr(module, f"{each.name}__{field.name.upper()}") == field.mask
 
 
-@pytest.mark.skipif(shutil.which("gcc") is None, reason="no C compiler")
 def test_header_compiles(tmp_path):
     """The compiler itself checks every address and mask."""
     (tmp_path / "tpu_registers.h").write_text(registers.header())
@@ -70,4 +68,5 @@ def test_header_compiles(tmp_path):
             checks.append(f"_Static_assert({macro} == {field.mask}u, \"{macro}\");")
     source = '#include <stddef.h>\n#include "tpu_registers.h"\n' + "\n".join(checks) + "\n"
     (tmp_path / "check.c").write_text(source)
-    subprocess.run(["gcc", "-std=c11", "-Wall", "-Werror", "-fsyntax-only", "check.c"], cwd=tmp_path, check=True)
+    subprocess.run(["g++", "-x", "c", "-std=c11", "-Wall", "-Werror", "-fsyntax-only", "check.c"], cwd=tmp_path,
+                   check=True)

@@ -246,9 +246,8 @@ def test_waivers_hide_what_they_say_alone():
 
 
 @ALL
+@pytest.mark.needs("icarus")
 def test_icarus_reads_it_clean(name, tmp_path):
-    if not toolchain.icarus_available():
-        pytest.skip("Icarus Verilog (iverilog) is not installed")
     (tmp_path / "design.v").write_text(with_models(name))
     done = subprocess.run(["iverilog", "-g2005", "-Wall", "-s", name, "-o", "design.vvp", "design.v"],
                           cwd=tmp_path, capture_output=True, text=True, check=False)

@@ -12,7 +12,7 @@ from systolic.errors import UserError
 from systolic_boards import command
 from systolic_boards.board import BoardError, board, names
 from systolic_boards.clocks import Ecp5Pll, Hfosc, Ice40Pll, Oscillator
-from systolic_boards.flow import flow, synthesis, tools
+from systolic_boards.flow import flow, synthesis
 from systolic_boards.flow.parts import Part
 from systolic_boards.flow.progress import Progress
 from systolic_boards.pages.boards import blocks
@@ -109,12 +109,11 @@ endmodule
 """
 
 
+@pytest.mark.needs("nextpnr")
 @pytest.mark.parametrize("name", ["icebreaker", "colorlight_5a75b", "tang_nano_9k"])
 def test_constraints_are_understood(name, cache):
     """One board for each kind of constraints file, through to a bitstream."""
     target = board(name)
-    if hint := tools.missing(target.device.family.place):
-        pytest.skip(hint)
     outputs = ", ".join(port for port in target.pins if port != "clk")
     text = BLINK.format(name=name, ports=", ".join(target.pins), inputs="input clk;", outputs=outputs)
     built = flow.build(Part(name=name, top=name, sources={"blink.v": text}), target.device, freq=target.clock.pin_mhz,

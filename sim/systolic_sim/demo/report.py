@@ -22,6 +22,7 @@ from systolic_sim.demo.training import train
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import matmul_program
 from systolic_sim.progress import progress_bar
+from systolic_sim.rtl import toolchain
 from systolic_sim.rtl.matrix_unit import MatrixUnitRtl
 from systolic_sim.rtl.tpu import TpuRtl
 
@@ -82,9 +83,11 @@ def run(out, images, *, console=None):
         If the folder cannot be written.
     """
     console = console or rich.console.Console(highlight=False)
+    # What may be missing comes before the folder, which is not to be left behind empty.
+    toolchain.require("g++")
+    train_digits, test_digits = mnist.load()
     out = pathlib.Path(out)
     out.mkdir(parents=True, exist_ok=True)
-    train_digits, test_digits = mnist.load()
     test = test_digits[:images]
     with progress_bar("training") as report:
         mlp = train(train_digits, WIDTHS, progress=report)

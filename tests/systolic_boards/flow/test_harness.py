@@ -64,9 +64,8 @@ def model(bits):
     return outputs
 
 
+@pytest.mark.needs("icarus")
 def test_behaviour(tmp_path):
-    if not toolchain.icarus_available():
-        pytest.skip("Icarus Verilog (iverilog) is not installed")
     bits = random.Random(1).choices((0, 1), k=200)
     text = DESIGN + harness("unit", PORTS) + BENCH.format(bits="".join(map(str, bits)))
     (tmp_path / "bench.v").write_text(text)

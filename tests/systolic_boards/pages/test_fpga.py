@@ -7,12 +7,11 @@ import pytest
 
 from systolic.config import Arch, Config, Impl
 from systolic.errors import UserError
-from systolic_boards.devices import DEVICES, device
-from systolic_boards.flow import store, tools
+from systolic_boards.devices import DEVICES
+from systolic_boards.flow import store
 from systolic_boards.pages import fpga as table
 
 PAGE = (Path(__file__).parents[3] / "docs/fpga.md").read_text()
-PLACER = device("ice40-hx8k").family.place
 
 
 def entry(**options):
@@ -28,7 +27,7 @@ def run(*arguments):
     return args.run(args)
 
 
-@pytest.mark.skipif(bool(tools.missing(PLACER)), reason=tools.missing(PLACER))
+@pytest.mark.needs("nextpnr")
 def test_entries_that_cannot_be_built_are_rows_too(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(store, "cache_folder", lambda: tmp_path / "cache")
     monkeypatch.setattr(table, "_SEEDS", 1)

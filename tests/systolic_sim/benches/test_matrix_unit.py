@@ -10,8 +10,7 @@ from systolic_sim.benches import runner
 from systolic_sim.benches.runner import CONFIGS, run_bench
 from systolic_sim.rtl import toolchain
 
-SIMULATORS = ["verilator", pytest.param("icarus", marks=pytest.mark.skipif(
-    not toolchain.icarus_available(), reason="Icarus Verilog is not installed"))]
+SIMULATORS = ["verilator", pytest.param("icarus", marks=pytest.mark.needs("icarus"))]
 TESTS = {"latency", "first_row_switches", "random_programs", "random_stalls", "back_to_back_switches",
          "accumulate_chains", "extremes", "reset_in_mid_flight", "results_withheld", "weights_withheld"}
 

@@ -9,14 +9,12 @@ from systolic import verilog
 from systolic.errors import ConfigError
 from systolic_sim.benches import runner
 from systolic_sim.benches.runner import TPUS, run_bench
-from systolic_sim.rtl import toolchain
 
 TESTS = {"transfers", "random_programs", "withheld", "dead_bus", "interrupts", "host_registers", "bus_errors",
          "reset_in_mid_flight"}
 SMALL = "bench_tpu_3x5"
-ICARUS = pytest.mark.skipif(not toolchain.icarus_available(), reason="Icarus Verilog is not installed")
 
-# A TPU with a fault: every port goes through, as it is or spoiled.
+# A TPU with any of the faults: every port goes through, as it is or spoiled. Compiled once, the run chooses the fault.
 FAULTY = """
 module faulty({ports});
   {declarations}
@@ -24,6 +22,8 @@ module faulty({ports});
   reg [2:0] place;                          // in the burst: instructions come four beats at a time, data up to five
   reg [127:0] earlier;                      // the read data before
   reg rang;
+  reg [7:0] fault;                          // place in the table
+  initial if (!$value$plusargs("fault=%d", fault)) fault = 8'd0;
   always @(posedge clk) begin
     if (rst | (m_axi_rvalid & m_axi_rready)) place <= rst | m_axi_rlast ? 3'd0 : place + 3'd1;
     writes <= rst ? 16'd0 : writes + (sound_m_axi_wvalid & sound_m_axi_wready);
@@ -57,28 +57,27 @@ FAULTS = {
 
 
 @functools.cache
-def sound():
-    return verilog.generate(TPUS[SMALL])
-
-
-def faulty(changed):
+def faulty():
     """The sound design in a module that spoils some of its ports."""
-    top = sound().verilog.partition(f"module {sound().name}(")[2].partition("endmodule")[0]
+    sound = verilog.generate(TPUS[SMALL])
+    top = sound.verilog.partition(f"module {sound.name}(")[2].partition("endmodule")[0]
     ports = re.findall(r"^ *(input|output) (\[\d+:0\])? *(\w+);", top, re.MULTILINE)
     declarations, assigns = [], []
     for direction, bits, name in ports:
         declarations += [f"{direction} {bits} {name};", f"wire {bits} sound_{name};"]
         there, here = (f"sound_{name}", name) if direction == "input" else (name, f"sound_{name}")
-        assigns.append(f"assign {there} = {changed.get(there, here)};")
-    assert changed.keys() <= {assign.split()[1] for assign in assigns}
+        spoiled = "".join(f"fault == 8'd{k} ? {changed[there]} : "
+                          for k, (changed, *_) in enumerate(FAULTS.values()) if there in changed)
+        assigns.append(f"assign {there} = {spoiled}{here};")
+    assert {there for changed, *_ in FAULTS.values() for there in changed} <= {line.split()[1] for line in assigns}
     text = FAULTY.format(ports=", ".join(name for *_, name in ports), declarations="\n  ".join(declarations),
-                         assigns="\n  ".join(assigns), tpu=sound().name,
+                         assigns="\n  ".join(assigns), tpu=sound.name,
                          connections=", ".join(f".{name}(sound_{name})" for *_, name in ports))
-    return verilog.Design("faulty", sound().verilog + text, sound().sidecar)
+    return verilog.Design("faulty", sound.verilog + text, sound.sidecar)
 
 
 @pytest.mark.parametrize("name, simulator", [
-    *((name, "verilator") for name in TPUS), pytest.param(SMALL, "icarus", marks=ICARUS)])
+    *((name, "verilator") for name in TPUS), pytest.param(SMALL, "icarus", marks=pytest.mark.needs("icarus"))])
 def test_bench(name, simulator):
     report = run_bench(TPUS[name], simulator)
     assert not report.failed, report.log
@@ -86,10 +85,11 @@ def test_bench(name, simulator):
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_bench_notices_a_fault(fault):
-    changed, test, message = FAULTS[fault]
-    simulator = "icarus" if toolchain.icarus_available() else "verilator"
-    report = run_bench(TPUS[SMALL], simulator, test=test or "host_registers", design=faulty(changed))
+def test_bench_notices_a_fault(fault, monkeypatch):
+    _, test, message = FAULTS[fault]
+    chosen = f"+fault={list(FAULTS).index(fault)}"
+    monkeypatch.setitem(runner._TEST_ARGS, "verilator", [*runner._TEST_ARGS["verilator"], chosen])
+    report = run_bench(TPUS[SMALL], test=test or "host_registers", design=faulty())
     if test:
         assert report.failed == [test], report.log
         assert any(each in report.log for each in message.split("|")), report.log

@@ -12,7 +12,6 @@ from systolic import verilog
 from systolic.gateware.lib.on_chip_memory import OnChipMemory
 from systolic.gateware.shared import Library, place
 from systolic_sim.benches.runner import run_bench
-from systolic_sim.rtl import toolchain
 
 TESTS = {"one_after_the_other", "side_by_side", "errors"}
 
@@ -67,8 +66,7 @@ def run(size, simulator="verilator", *, test=None, **spoil):
 # Beyond a memory of 768 words Icarus reads X, which goes with SLVERR but not into a number.
 @pytest.mark.parametrize("size, simulator", [
     (Size("memory_4", 1024, 4), "verilator"), (Size("memory_16", 3 * 4096, 16), "verilator"),
-    pytest.param(Size("memory_4", 1024, 4), "icarus", marks=pytest.mark.skipif(
-        not toolchain.icarus_available(), reason="Icarus Verilog is not installed"))],
+    pytest.param(Size("memory_4", 1024, 4), "icarus", marks=pytest.mark.needs("icarus"))],
     ids=["4 bytes, Verilator", "16 bytes, Verilator", "4 bytes, Icarus"])
 def test_bench(size, simulator):
     report = run(size, simulator)

