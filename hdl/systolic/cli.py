@@ -17,7 +17,7 @@ from .tpu_config import TPU_PRESETS, TpuConfig, tpu_preset
 
 __all__ = ["add_config_arguments", "add_tpu_arguments", "add_generate", "config_from", "tpu_from", "main"]
 
-_PARAMETERS = ("lanes", "buffer_size", "bus_bytes", "burst_beats", "reads_in_flight")
+_PARAMETERS = ("lanes", "buffer_size", "bus_bytes", "burst_beats", "reads_in_flight", "writes_in_flight")
 
 
 class _Parser(argparse.ArgumentParser):

@@ -204,7 +204,7 @@ async def withheld(dut):
     """A channel that stands still for long: the TPU waits, and goes on when it moves again."""
     bench = await Bench.start(dut)
     word, most = bench.config.bus_bytes, bench.config.reads_in_flight
-    rows = most + 20
+    rows = max(most, bench.config.writes_in_flight) + 20
     for channel in ("ar", "r", "aw", "w", "b"):
         size = rows * word
         transfer = {"memory_size": size, "size": size, "row_count": rows, "row_bytes": word, "memory_stride": word,
@@ -225,6 +225,9 @@ async def withheld(dut):
         assert not int(dut.irq.value), f"ended without {channel}"
         if channel == "r":
             assert bench.monitor.reads == most, f"{bench.monitor.reads} reads in flight, not {most}"
+        if channel == "b":
+            writes = bench.config.writes_in_flight
+            assert bench.monitor.writes == writes, f"{bench.monitor.writes} writes in flight, not {writes}"
         pause(bench.channels[channel], 0.0, None)
         await bench.halted()
         np.testing.assert_array_equal(memory, expected)

@@ -18,7 +18,8 @@ BUS_WRITE = 8
 
 
 class Storer(Shared):
-    """Executes write_host_memory: a bus word a cycle, if the buffer delivers it and memory takes it.
+    """Executes write_host_memory: a bus word a cycle, if the buffer delivers it and memory takes it. Up to
+    ``writes_in_flight`` bursts are under way.
 
     ::
 
@@ -47,8 +48,8 @@ class Storer(Shared):
     #: Words between the buffer and the bus: those under way at one a cycle, and the rest rides out stalls.
     QUEUE = 16
 
-    #: Bursts whose data is still to be read, and bursts under way.
-    WAITING, UNDER_WAY = 2, 15
+    #: Bursts whose data is still to be read.
+    WAITING = 2
 
     def __init__(self, config):
         self.config = config
@@ -62,12 +63,13 @@ class Storer(Shared):
         width = Burst(self.config).size
         walker = place(m, "walker", BurstWalker(self.config, "store_walker"))
         waiting = place(m, "waiting", Queue("store_burst_queue", width=width, depth=self.WAITING))
-        under_way = place(m, "under_way", Queue("store_answer_queue", width=17, depth=self.UNDER_WAY))
+        under_way = place(m, "under_way", Queue("store_answer_queue", width=17, depth=max(2, self.config.writes_in_flight)))
         transfers(m, self.command, walker.i, "write_host_memory")
         aw, b, burst = self.bus.aw, self.bus.b, walker.o.payload
         begun, stopped = Signal(), Signal()
+        room = self._room(m, begun, b.valid)
         m.d.comb += [
-            walker.o.ready.eq(~aw.valid & waiting.i.ready & under_way.i.ready & ~stopped),
+            walker.o.ready.eq(~aw.valid & waiting.i.ready & room & ~stopped),
             begun.eq(walker.o.valid & walker.o.ready),
             waiting.i.valid.eq(begun), waiting.i.payload.eq(burst),
             under_way.i.valid.eq(begun), under_way.i.payload.eq(Cat(burst.index, burst.final)),
@@ -78,7 +80,6 @@ class Storer(Shared):
         with m.Elif(aw.ready):
             m.d.sync += aw.valid.eq(0)
         m.d.comb += [aw.payload.size.eq(self.config.bus_bytes.bit_length() - 1), aw.payload.burst.eq(INCR)]
-        self._count(m, begun, b.valid)
 
         moved = self._move(m, waiting.o)
         failed, (index, final) = b.valid & b.payload.resp[1], (under_way.o.payload[:16], under_way.o.payload[16])
@@ -89,13 +90,16 @@ class Storer(Shared):
         m.d.comb += [stopped.eq(self.stop | dead), walker.stop.eq(stopped)]
         return m
 
-    def _count(self, m, begun, answered):
-        """Counts the bursts under way, for ``idle``."""
-        count = Signal(range(self.UNDER_WAY + 2))
+    def _room(self, m, begun, answered):
+        """Counts the bursts under way; returns whether there may be one more."""
+        most = self.config.writes_in_flight
+        count = Signal(range(most + 1))
+        room = Signal(init=1)
         with m.If(begun & ~answered):
-            m.d.sync += [count.eq(count + 1), self.idle.eq(0)]
+            m.d.sync += [count.eq(count + 1), room.eq(count != most - 1), self.idle.eq(0)]
         with m.If(answered & ~begun):
-            m.d.sync += [count.eq(count - 1), self.idle.eq(count == 1)]
+            m.d.sync += [count.eq(count - 1), room.eq(1), self.idle.eq(count == 1)]
+        return room
 
     def _move(self, m, bursts):
         """From the buffer to W; returns whether a word was asked for or sent."""
