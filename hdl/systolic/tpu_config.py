@@ -36,11 +36,10 @@ class TpuConfig:
     burst_beats : int
         Longest burst on the memory bus. 1 to 256.
     reads_in_flight : int
-        Read bursts that may be in flight. 1 to 64. A memory that takes L cycles delivers a bus word per cycle if
-        ``reads_in_flight`` x ``burst_beats`` is at least L + 30; so many words, and at least two bursts, fit the receive
-        FIFOs of weights and load.
+        Read bursts that may be in flight. 1 to 64. The receive FIFOs of weights and load have room for all their
+        words, so these decide up to which latency memory delivers a word per cycle: see ``covered_latency``.
     writes_in_flight : int
-        Write bursts that may be in flight. 1 to 64. Together with ``burst_beats`` as for reads.
+        Write bursts that may be in flight. 1 to 64.
     name : str
         Of the Verilog top.
 
@@ -101,6 +100,14 @@ class TpuConfig:
     def receive_beats(self):
         """Beats that weights or load may have asked for and not used yet. Two bursts at least: one comes, one goes."""
         return max(2, self.reads_in_flight) * self.longest_burst
+
+    @property
+    def covered_latency(self):
+        """Latency of memory, in cycles, up to which streams move a bus word per cycle, with bursts of 8 beats or more.
+
+        A burst is asked for when the one ``reads_in_flight`` before it has come, and is on its way for 8 cycles more.
+        """
+        return max(0, (min(self.reads_in_flight, self.writes_in_flight) - 1) * self.longest_burst - 8)
 
     @property
     def weight_rows_per_beat(self):
