@@ -34,7 +34,7 @@ def test_presets(name, kind):
 @pytest.mark.parametrize("burst, reads, writes", SIZES)
 @pytest.mark.parametrize("name", ["tpu_4x4", "tpu_8x8", "tpu_12x20"])
 def test_bursts_in_flight_decide(name, burst, reads, writes, kind):
-    """95 % of the bus at the covered latency; far beyond it what bursts in flight allow, but for 3 % of the measurement."""
+    """95 % of the bus at the covered latency; far beyond it what bursts in flight allow, within 3 %."""
     tpu = dataclasses.replace(tpu_preset(name), burst_beats=burst, reads_in_flight=reads, writes_in_flight=writes)
     most = burst * (writes if kind == "store" else reads)
     assert share(tpu, kind, tpu.covered_latency) >= 0.95

@@ -4,6 +4,7 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..lib.credits import Credits
 from ..lib.queue import Queue
 from ..ports import Error
 from ..shared import Shared, place
@@ -62,25 +63,23 @@ class BurstReader(Shared):
 
     def build(self, platform):
         m = Module()
-        longest = self.config.longest_burst
         walker = place(m, "walker", BurstWalker(self.config, f"{self.name}_walker", **self.options))
         queue = place(m, "queue", Queue(f"{self.name}_burst_queue", width=Burst(self.config).size,
                                         depth=self.config.reads_in_flight + 2))
         wiring.connect(m, wiring.flipped(self.i), walker.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         asked = Signal()
-        enough = Signal(init=1)
-        room = Signal(range(self.depth + 1), init=self.depth)
+        # Late: the walker offers nothing in the cycle after a burst was taken.
+        room = place(m, "room", Credits(most=self.depth, at_once=self.config.longest_burst, late=True))
         m.d.comb += [
-            self.request.valid.eq(walker.o.valid & enough & queue.i.ready),
+            self.request.valid.eq(walker.o.valid & room.room & queue.i.ready),
             self.request.payload.address.eq(walker.o.payload.memory),
             self.request.payload.beats.eq(walker.o.payload.beats),
             asked.eq(self.request.valid & self.request.ready), walker.o.ready.eq(asked),
             queue.i.valid.eq(asked), queue.i.payload.eq(walker.o.payload),
             walker.stop.eq(self.stop), self.error.eq(walker.error),
+            room.take.eq(Mux(asked, walker.o.payload.beats, 0)), room.give.eq(self.left),
         ]
-        # One cycle late. The walker offers nothing in the cycle after a burst was taken, and room only grows otherwise.
-        m.d.sync += [room.eq(room - Mux(asked, walker.o.payload.beats, 0) + self.left), enough.eq(room >= longest)]
         return m
 
 
@@ -148,13 +147,12 @@ def account(m, unit, *, finished, moved, errors):
         High from the cycle after the first error on; no further one is reported, and nothing is done.
     """
     dead, begun, ended = Signal(), Signal(), Signal()
-    under_way = Signal(range(unit.config.reads_in_flight + 16))
+    # Of every burst in flight, asked for or waiting to be, one instruction at most, and a few before them.
+    most = max(unit.config.reads_in_flight, unit.config.writes_in_flight) + 16
+    instructions = place(m, "instructions", Credits(most=most))
     m.d.comb += [begun.eq(unit.command.valid & unit.command.ready), ended.eq(finished & ~dead),
-                 unit.busy.eq(under_way.any())]
-    m.d.sync += [
-        unit.done.eq(ended), unit.moving.eq(begun | moved), unit.error.valid.eq(0),
-        under_way.eq(under_way + begun - ended),
-    ]
+                 instructions.take.eq(begun), instructions.give.eq(ended), unit.busy.eq(~instructions.empty)]
+    m.d.sync += [unit.done.eq(ended), unit.moving.eq(begun | moved), unit.error.valid.eq(0)]
     for condition, code, index in errors:
         with m.If(condition & ~dead):
             m.d.sync += [dead.eq(1), unit.error.valid.eq(1), unit.error.code.eq(code), unit.error.index.eq(index)]
