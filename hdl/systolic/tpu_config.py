@@ -7,7 +7,10 @@ from .config import Arch, Config, Impl
 from .errors import require
 from .formats import FORMATS
 
-__all__ = ["TPU_PRESETS", "TpuConfig", "tpu_preset"]
+__all__ = ["PAGE_BYTES", "TPU_PRESETS", "TpuConfig", "tpu_preset"]
+
+#: No burst on the memory bus crosses a multiple of this.
+PAGE_BYTES = 4096
 
 
 def _power_of_two(value: object) -> bool:
@@ -31,7 +34,10 @@ class TpuConfig:
     burst_beats : int
         Longest burst on the memory bus. 1 to 256.
     reads_in_flight : int
-        Read bursts that may be under way. 1 to 64.
+        Read bursts that may be in flight. 1 to 64. The receive FIFOs of weights and load have room for all their
+        words, so these decide up to which latency memory delivers a word per cycle: see ``covered_latency``.
+    writes_in_flight : int
+        Write bursts that may be in flight. 1 to 64.
     name : str
         Of the Verilog top.
 
@@ -46,7 +52,8 @@ class TpuConfig:
     buffer_size: int
     bus_bytes: int = 8
     burst_beats: int = 16
-    reads_in_flight: int = 8
+    reads_in_flight: int = 32
+    writes_in_flight: int = 32
     name: str = "tpu"
 
     #: Cycles from an accepted read request of the unified buffer to its data.
@@ -63,7 +70,7 @@ class TpuConfig:
         require(isinstance(self.buffer_size, int) and self.buffer_size % self.banks == 0
                 and 2 * self.banks <= self.buffer_size <= 2**30, "buffer_size",
                 f"a multiple of {self.banks} from {2 * self.banks} to 2**30", self.buffer_size)
-        for parameter, most in (("burst_beats", 256), ("reads_in_flight", 64)):
+        for parameter, most in (("burst_beats", 256), ("reads_in_flight", 64), ("writes_in_flight", 64)):
             value = getattr(self, parameter)
             require(isinstance(value, int) and 1 <= value <= most, parameter, f"an integer from 1 to {most}", value)
 
@@ -82,6 +89,24 @@ class TpuConfig:
     def groups(self) -> int:
         """Steps the activation unit takes for a row of sums."""
         return -(-self.matrix.arch.cols // self.lanes)
+
+    @property
+    def longest_burst(self) -> int:
+        """Beats of the longest burst there is."""
+        return min(self.burst_beats, PAGE_BYTES // self.bus_bytes)
+
+    @property
+    def receive_beats(self) -> int:
+        """Beats that weights or load may have asked for and not used yet. Two bursts at least: one comes, one goes."""
+        return max(2, self.reads_in_flight) * self.longest_burst
+
+    @property
+    def covered_latency(self) -> int:
+        """Latency of memory, in cycles, up to which streams move a bus word per cycle, with bursts of 8 beats or more.
+
+        A burst is asked for when the one ``reads_in_flight`` before it has come, and is on its way for 8 cycles more.
+        """
+        return max(0, (min(self.reads_in_flight, self.writes_in_flight) - 1) * self.longest_burst - 8)
 
     @property
     def weight_rows_per_beat(self) -> int:
@@ -114,12 +139,15 @@ def _preset(name: str, rows: int, cols: int, *, lanes: int, kilobytes: int, dept
 
 #: Presets. ``tpu_v1``: TPU v1 (ISCA 2017): 24 MiB unified buffer, 4096 x 256 accumulators of which half are
 #: the result FIFO here, four tiles of weight FIFO, and a bus that carries its 34 GB/s at 700 MHz.
+#: 512 beats in flight are what a block RAM of the ECP5 holds; ``tpu_4x4``, for small chips, has half as many.
 TPU_PRESETS = {each.name: each for each in [
-    _preset("tpu_4x4", 4, 4, lanes=2, kilobytes=8, depth=64, fifo_tiles=2, bus_bytes=4),
+    _preset("tpu_4x4", 4, 4, lanes=2, kilobytes=8, depth=64, fifo_tiles=2, bus_bytes=4,
+            reads_in_flight=16, writes_in_flight=16),
     _preset("tpu_8x8", 8, 8, lanes=4, kilobytes=64, depth=256),
     _preset("tpu_12x20", 12, 20, lanes=10, kilobytes=64, depth=256),
     _preset("tpu_16x16", 16, 16, lanes=8, kilobytes=128, depth=256),
-    _preset("tpu_v1", 256, 256, lanes=256, kilobytes=24 * 1024, depth=2048, bus_bytes=64, burst_beats=64),
+    _preset("tpu_v1", 256, 256, lanes=256, kilobytes=24 * 1024, depth=2048, bus_bytes=64, burst_beats=64,
+            reads_in_flight=8, writes_in_flight=8),
 ]}
 
 

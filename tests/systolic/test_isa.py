@@ -48,7 +48,7 @@ def test_limits_can_be_met(instruction):
 
 
 @by_name
-def test_engines_and_regions_exist(instruction):
+def test_units_and_regions_exist(instruction):
     """Regions are made of fields; sizes of zero are refused; only units touch anything."""
     assert instruction.unit in isa.UNITS
     assert (instruction.opcode >= 0x10) == (instruction.unit != "sequencer")

@@ -167,7 +167,7 @@ def test_transfers_with_strides():
 
 
 @pytest.mark.parametrize("name", TPU_PRESETS)
-def test_packed_tiles_have_the_size_that_the_engine_says(name):
+def test_packed_tiles_have_the_size_that_the_tpu_says(name):
     tpu = tpu_preset(name)
     arch = tpu.matrix.arch
     tiles = np.arange(2 * arch.rows * arch.cols).reshape(2, arch.rows, arch.cols).astype(np.int8)
@@ -266,7 +266,7 @@ RESULT = operation("matrix_multiply", size=4, finish=1)
     ([store(65536, 0, 4)], ("bus_write", 1)),
     ([operation("read_weights", memory=65528, memory_size=16)], ("bus_read", 1)),
 ])
-def test_what_engines_check(program, expected):
+def test_what_units_check(program, expected):
     assert stops(program) == expected
 
 

@@ -65,9 +65,9 @@ CONFIGS = {config.name: config for config in [
 TPUS = {each.name: each for each in [
     tpu_preset("tpu_4x4"),
     TpuConfig(name="bench_tpu_3x5", matrix=_config(3, 5), lanes=2, buffer_size=4096, bus_bytes=16, burst_beats=5,
-              reads_in_flight=3),
+              reads_in_flight=3, writes_in_flight=2),
     TpuConfig(name="bench_tpu_2x3", matrix=_config(2, 3), lanes=3, buffer_size=8192, bus_bytes=64, burst_beats=32,
-              reads_in_flight=1),
+              reads_in_flight=1, writes_in_flight=1),
 ]}
 
 # Cells beyond which Icarus would take minutes.

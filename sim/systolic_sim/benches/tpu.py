@@ -213,6 +213,9 @@ async def withheld(dut):
         assert not int(dut.irq.value), f"ended without {channel}"
         if channel == "r":
             assert bench.monitor.reads == most, f"{bench.monitor.reads} reads in flight, not {most}"
+        if channel == "b":
+            writes = bench.config.writes_in_flight
+            assert bench.monitor.writes == writes, f"{bench.monitor.writes} writes in flight, not {writes}"
         pause(bench.channels[channel], 0.0, None)
         await bench.halted()
         np.testing.assert_array_equal(memory, expected)
@@ -220,7 +223,8 @@ async def withheld(dut):
 
 def there_and_back(bench):
     """Operations that copy words of memory, a burst each; memory with their code at 2 * PAGE; memory after them."""
-    word, rows = bench.config.bus_bytes, bench.config.reads_in_flight + 20
+    word = bench.config.bus_bytes
+    rows = max(bench.config.reads_in_flight, bench.config.writes_in_flight) + 20
     size = rows * word
     transfer = {"memory_size": size, "size": size, "row_count": rows, "row_bytes": word, "memory_stride": word,
                 "stride": word}

@@ -37,7 +37,8 @@ class Bench:
         self.master = AxiMaster(axi_bus(dut, "s_axi"), dut.clk, dut.rst)
         read, write = self.master.read_if, self.master.write_if
         self.channels = read.ar_channel, read.r_channel, write.aw_channel, write.w_channel, write.b_channel
-        self.monitor = Monitor(types.SimpleNamespace(bus_bytes=self.bus_bytes, burst_beats=256, reads_in_flight=1000))
+        self.monitor = Monitor(types.SimpleNamespace(bus_bytes=self.bus_bytes, burst_beats=256, reads_in_flight=1000,
+                                                     writes_in_flight=1000))
         self.watching = True
         self._edge = RisingEdge(dut.clk)
         self._ports = {name: [getattr(dut, f"s_axi_{name}{field}") for field in ("valid", "ready", *fields)]

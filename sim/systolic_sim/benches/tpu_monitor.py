@@ -22,7 +22,7 @@ class Monitor:
     Parameters
     ----------
     config : TpuConfig
-        Its ``bus_bytes``, ``burst_beats`` and ``reads_in_flight`` are what bursts are held to.
+        Its ``bus_bytes``, ``burst_beats``, ``reads_in_flight`` and ``writes_in_flight`` are what bursts are held to.
 
     Members
     -------
@@ -38,6 +38,8 @@ class Monitor:
         Bursts that were asked for and have not ended.
     most_reads : int
         Most of them at once, with the one on offer.
+    writes : int
+        Bursts whose address was taken and that were not answered.
     """
 
     def __init__(self, config):
@@ -59,6 +61,10 @@ class Monitor:
     def reads(self):
         return len(self._reads)
 
+    @property
+    def writes(self):
+        return len(self._writes) + self._unanswered
+
     def cycle(self, seen):
         """A rising edge.
 
@@ -78,6 +84,9 @@ class Monitor:
             self.most_reads = max(self.most_reads, self.reads + 1)
             self._require(self.reads < self.config.reads_in_flight, "ar",
                           f"asks for more than {self.config.reads_in_flight} bursts at once")
+        if seen["aw"][0]:
+            self._require(self.writes < self.config.writes_in_flight, "aw",
+                          f"begins more than {self.config.writes_in_flight} bursts at once")
         # What is answered in this cycle was asked for before it.
         for channel in ("r", "b", "ar", "aw", "w"):
             valid, ready, payload = seen[channel]

@@ -13,8 +13,9 @@ import numpy as np
 
 from systolic import isa
 from systolic.config import Arch, Config, Impl
-from systolic.tpu_config import TpuConfig, tpu_preset
+from systolic.tpu_config import TPU_PRESETS, TpuConfig, tpu_preset
 from systolic_sim import layers
+from systolic_sim.claims.bandwidth import STREAMS, share
 from systolic_sim.claims.check import compare, compare_illegal
 from systolic_sim.claims.table import Table
 from systolic_sim.cycles.tpu import predict
@@ -197,6 +198,28 @@ def elaboration(track):
                  "warnings"))
 
 
+_LATENCIES = 10, 20, 50, 100, 200, 400
+
+
+def bandwidth(track):
+    """Streams against slow memories: by the cycle model, not the Verilog."""
+    rows, holds = [], True
+    for tpu in track(list(TPU_PRESETS.values()), "bandwidth"):
+        holds &= tpu.covered_latency >= 200
+        for kind in STREAMS:
+            shares = {latency: share(tpu, kind, latency) for latency in _LATENCIES}
+            holds &= all(part >= 0.95 for latency, part in shares.items() if latency <= tpu.covered_latency)
+            bursts = tpu.writes_in_flight if kind == "store" else tpu.reads_in_flight
+            rows.append((tpu.name, kind, f"{bursts} x {tpu.longest_burst}", str(tpu.covered_latency),
+                         *(f"{100 * part:.1f}" for part in shares.values())))
+    return Table(
+        title="Bandwidth by latency of memory", holds=holds, rows=rows,
+        claim="streams of weights and of activations, in and out, get at least 95 % of the memory bus at any latency "
+              "that the bursts in flight cover, at least 200 cycles on every preset; by the cycle model",
+        columns=("TPU", "stream", "bursts x beats in flight", "covers, cycles",
+                 *(f"% at {latency}" for latency in _LATENCIES)))
+
+
 #: Of TPU v1, ISCA 2017.
 _CLOCK, _BANDWIDTH = 700e6, 34e9
 _STATES = ("active", "weight_stall", "weight_shift", "non_matrix")
@@ -230,4 +253,4 @@ def workloads(track):
 
 
 CLAIMS = {claim.__name__: claim for claim in (
-    convolution, depthwise, random_programs, illegal_programs, elaboration, workloads)}
+    convolution, depthwise, bandwidth, random_programs, illegal_programs, elaboration, workloads)}

@@ -2,14 +2,15 @@
 
 from typing import NamedTuple
 
-from systolic.gateware.dma.bursts import PAGE_BYTES, REGION
-from systolic.gateware.dma.transfers import receive_depth
+from systolic import isa
+from systolic.tpu_config import PAGE_BYTES
 
 from .queue import Queue
 
 __all__ = ["Account", "BeatWalker", "Burst", "BurstReader", "BurstWalker", "Step", "Transfer"]
 
 _MEMORY = 1 << 32
+_REGION = next(code for code, (name, _) in isa.ERRORS.items() if name == "region")
 
 
 class Transfer(NamedTuple):
@@ -74,23 +75,33 @@ class BurstWalker:
         row = self._row() if self._row_wait == 0 else None
         bad = row is not None and not row[0]
         limit, last = self._limit()
+        # One before the cut: the row that follows in memory can join.
+        joins = self._cut_wait == 1 and self._short()
         cut = self._cut_wait == 0 and self.o is None and not stop
         onward = self._rest.memory + limit * self.config.bus_bytes if cut else 0
         wrapped = cut and not last and onward >= _MEMORY
-        taken = row is not None and row[0] and not self._dead_cut and (self._rest is None or (cut and last))
+        taken = row is not None and row[0] and not self._dead_cut and (self._rest is None or joins or (cut and last))
 
-        self.error = (REGION, self._rest.instruction) if wrapped else (REGION, row[1].instruction) if bad else None
+        self.error = (_REGION, self._rest.instruction) if wrapped else (_REGION, row[1].instruction) if bad else None
         if self.o is not None and o_ready:
             self.o = None
         if cut:
             self._cut(limit, last)
-        elif self._cut_wait:
+        elif self._cut_wait and not joins:
             self._cut_wait -= 1
         if wrapped:
             self._dead_cut, self._cut_wait = True, None
         self._advance_rows(i, bad, taken)
         if taken:
-            self._rest, self._cut_wait = row[1], 2
+            self._rest = self._joined(row[1]) if joins else row[1]
+            self._cut_wait = 2
+
+    def _short(self):
+        rest = self._rest
+        return not (self.buffer or rest.final or rest.mark) and rest.beats < self.config.longest_burst
+
+    def _joined(self, row):
+        return self._rest._replace(beats=self._rest.beats + row.beats, final=row.final)
 
     def _row(self):
         """Whether the row is inside its regions, and the row as if it were one burst."""
@@ -145,7 +156,7 @@ class BurstReader:
 
     def __init__(self, config, **options):
         self.config = config
-        self.depth = receive_depth(config)
+        self.depth = config.receive_beats
         self._walker = BurstWalker(config, **options)
         self._queue = Queue(config.reads_in_flight + 2)
         self._room, self._enough = self.depth, True
@@ -169,7 +180,7 @@ class BurstReader:
 
     def step(self, i, request_ready, o_ready, left, stop):
         asked = self._walker.o if self.request is not None and request_ready else None
-        self._enough = self._room >= self.config.burst_beats
+        self._enough = self._room >= self.config.longest_burst
         self._room += left - (asked.beats if asked else 0)
         self._walker.step(i, asked is not None, stop)
         self._queue.step(asked, o_ready)

@@ -25,12 +25,13 @@ class Storer(Account):
     idle : bool
     """
 
-    QUEUE, WAITING, UNDER_WAY = 16, 2, 15
+    QUEUE, WAITING = 16, 2
 
     def __init__(self, config):
         super().__init__()
         self._walker, self._beats = BurstWalker(config), BeatWalker(config)
-        self._waiting, self._under_way, self._queue = Queue(self.WAITING), Queue(self.UNDER_WAY), Queue(self.QUEUE)
+        self._most = config.writes_in_flight
+        self._waiting, self._under_way, self._queue = Queue(self.WAITING), Queue(max(2, self._most)), Queue(self.QUEUE)
         self._steps = [None] * config.READ_LATENCY
         self._free, self._count = self.QUEUE, 0
         self.aw = None
@@ -56,7 +57,7 @@ class Storer(Account):
         """
         walker, waiting, under_way = self._walker, self._waiting, self._under_way
         stop = stop or self.dead
-        begun = walker.o if self.aw is None and waiting.ready and under_way.ready and not stop else None
+        begun = walker.o if self.aw is None and waiting.ready and self._count < self._most and not stop else None
         answered = b is not None
         asked, sent = self.read is not None and read_ready, self.w is not None and w_ready
         accepted = command is not None and self.command_ready

@@ -7,8 +7,6 @@
 ``requantise``          int32 sums back to int8, in the three roundings runtimes use
 ``program``             streams for a matrix unit: products cut into tiles, and random programs
 ``matrix_unit``         the matrix unit: programs to results
-``cycles``              when each row enters and each result leaves a matrix unit that nothing stalls
-``stepped``             the matrix unit's handshakes cycle by cycle, whatever stalls it
 ======================  =============================================================================
 
 Operands are ``int8`` numbers or ``uint16`` bit patterns of bfloat16; results are ``int32`` numbers or

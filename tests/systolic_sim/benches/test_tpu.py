@@ -97,7 +97,7 @@ def test_bench_notices_a_fault(fault, monkeypatch):
         assert not report.failed, report.log
 
 
-def test_main_runs_the_engines_asked_for(monkeypatch, capsys):
+def test_main_runs_the_tpus_asked_for(monkeypatch, capsys):
     ran = []
 
     def run(config, simulator, **_):

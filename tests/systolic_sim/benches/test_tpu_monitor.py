@@ -8,7 +8,8 @@ import pytest
 from systolic.tpu_config import tpu_preset
 from systolic_sim.benches.tpu_monitor import Monitor, ProtocolError
 
-TPU = dataclasses.replace(tpu_preset("tpu_4x4"), bus_bytes=8, burst_beats=16, reads_in_flight=2)
+TPU = dataclasses.replace(tpu_preset("tpu_4x4"), bus_bytes=8, burst_beats=16, reads_in_flight=2,
+                             writes_in_flight=2)
 QUIET = dict.fromkeys(("ar", "r", "aw", "w", "b"), (False, False, ()))
 BURST = (0x1000, 3, 3, 1)   # 4 beats of 8 bytes
 SIXTEEN = (0x0F80, 15, 3, 1)
@@ -72,6 +73,10 @@ BROKEN = {
     "too many reads": ([{"ar": taken(*BURST)}, {"ar": taken(*BURST)}, {"ar": waiting(*BURST)}], "more than 2 bursts"),
     "too early a read": ([{"ar": taken(*BURST)}, {"ar": taken(*BURST)}, *read()[:3],
                           read()[3] | {"ar": waiting(*BURST)}], "cycle 6: ar asks for more"),
+    "too many writes": ([{"aw": taken(*BURST)}, *write(), {"aw": taken(*BURST)}, {"aw": waiting(*BURST)}],
+                        "cycle 7: aw begins more than 2 bursts"),
+    "too early a write": ([{"aw": taken(*BURST)}, *write(), {"aw": taken(*BURST)},
+                           {"b": taken(0), "aw": waiting(*BURST)}], "cycle 7: aw begins more"),
     "last too early": ([{"aw": taken(*BURST)}, *write(beats=3)], "w last is 1 in beat 3 of 4"),
     "last missing": ([{"aw": taken(*BURST)}, *write()[:3], {"w": beat(0)}], "w last is 0 in beat 4 of 4"),
     "never last": ([{"w": beat(0)}] * 17, "17 beats without last"),

@@ -110,7 +110,7 @@ def possible():
 
 
 @each_tpu
-def test_every_conflict_between_every_pair_of_engines(tpu):
+def test_every_conflict_between_every_pair_of_units(tpu):
     """Within three instructions of each other, so that both can be under way."""
     found = collections.Counter()
     for seed in range(60):

@@ -4,16 +4,14 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from ... import isa
+from ...tpu_config import PAGE_BYTES
 from ..ports import Error, fields
 from ..shared import Shared
 
-__all__ = ["PAGE_BYTES", "REGION", "Burst", "BurstWalker", "Transfer", "transfers"]
+__all__ = ["Burst", "BurstWalker", "Transfer", "transfers"]
 
-#: No burst crosses a multiple of this.
-PAGE_BYTES = 4096
-
-#: Code of the error that a row is not inside its regions.
-REGION = 5
+_REGION = next(code for code, (name, _) in isa.ERRORS.items() if name == "region")
 
 
 class Transfer(data.StructLayout):
@@ -59,7 +57,9 @@ class BurstWalker(Shared):
     count_width : int
         Bits of the number of rows.
     buffer : bool
-        Whether the unified buffer takes part; if not, its fields are ignored.
+        Whether the unified buffer takes part. If not, its fields are ignored, and rows are whole bus words that
+        follow one another in memory: bursts go on from row to row, so that short rows, too, fill the bus. Rows with
+        ``mark`` do not wait for others.
 
     Members
     -------
@@ -96,7 +96,7 @@ class BurstWalker(Shared):
         bad_row = self._rows(m, row, offered, taken)
         wrapped = self._cut(m, row, offered, taken)
         m.d.sync += self.error.valid.eq(bad_row | wrapped)
-        m.d.comb += self.error.code.eq(REGION)
+        m.d.comb += self.error.code.eq(_REGION)
         return m
 
     def _rows(self, m, row, offered, taken):
@@ -155,10 +155,11 @@ class BurstWalker(Shared):
     def _cut(self, m, row, offered, taken):
         """From rows to bursts; returns whether one ends where memory does, with more of its row to come."""
         page = PAGE_BYTES // self.config.bus_bytes
-        longest = min(self.config.burst_beats, page)
+        longest = self.config.longest_burst
         rest = Signal(row.shape())
         limit, beats = Signal(range(longest + 1)), Signal(range(longest + 1))
         last, free, wrapped = Signal(), Signal(), Signal()
+        short, joins = Signal(), Signal()
         to_page, bytes_done, onward = Signal(range(page + 1)), Signal(PAGE_BYTES.bit_length()), Signal(33)
         m.d.comb += [
             to_page.eq(page - rest.memory[self.shift:PAGE_BYTES.bit_length() - 1]),
@@ -173,10 +174,17 @@ class BurstWalker(Shared):
                     m.next = "limit"
             with m.State("limit"):
                 m.d.sync += limit.eq(Mux(to_page < longest, to_page, longest))
+                if not self.buffer:
+                    m.d.sync += short.eq(~rest.final & ~rest.mark & (rest.beats < longest))
                 m.next = "beats"
             with m.State("beats"):
                 m.d.sync += [beats.eq(Mux(rest.beats <= limit, rest.beats, limit)), last.eq(rest.beats <= limit)]
                 m.next = "burst"
+                with m.If(short):
+                    m.d.comb += [free.eq(1), joins.eq(1)]
+                    m.next = "beats"
+                    with m.If(taken):
+                        m.next = "limit"
             with m.State("burst"):
                 with m.If(~self.o.valid & ~self.stop):
                     m.d.comb += [free.eq(last), wrapped.eq(~last & onward[32])]
@@ -191,7 +199,9 @@ class BurstWalker(Shared):
                         m.next = "row"
             with m.State("dead"):
                 pass
-        with m.If(taken):
+        with m.If(taken & joins):
+            m.d.sync += [rest.beats.eq(rest.beats + row.beats), rest.final.eq(row.final)]
+        with m.Elif(taken):
             m.d.sync += rest.eq(row)
         m.d.sync += self.error.index.eq(Mux(wrapped, rest.index, row.index))
         return wrapped

@@ -5,6 +5,7 @@ from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ..lib.axi import AXI4, INCR
+from ..lib.credits import Credits
 from ..lib.queue import Queue
 from ..ports import Beat, ReadRequest
 from ..shared import Shared, place
@@ -46,7 +47,7 @@ class ReadDma(Shared):
         super().__init__({
             "fetch": request, "weights": request, "load": request,
             "fetch_beat": beat, "weights_beat": beat, "load_beat": beat,
-            "bus": Out(AXI4(config.bus_bytes, writes=False)), "stop": In(1), "idle": Out(1, init=1),
+            "bus": Out(AXI4(config.bus_bytes, writes=False)), "stop": In(1), "idle": Out(1),
         })
 
     def build(self, platform):
@@ -55,7 +56,9 @@ class ReadDma(Shared):
         whose = place(m, "whose", Queue("read_queue", width=len(beats), depth=max(2, self.config.reads_in_flight)))
         r = self.bus.r
         ended = r.valid & r.payload.last
-        begun = self._address(m, whose.i, self._room(m, whose.i.valid, ended))
+        in_flight = place(m, "in_flight", Credits(most=self.config.reads_in_flight))
+        begun = self._address(m, whose.i, in_flight.room)
+        m.d.comb += [in_flight.take.eq(begun), in_flight.give.eq(ended), self.idle.eq(in_flight.empty)]
         m.d.comb += [r.ready.eq(1), whose.i.valid.eq(begun), whose.o.ready.eq(ended)]
         for beat, mine in zip(beats, whose.o.payload, strict=True):
             m.d.sync += [beat.valid.eq(r.valid & mine), beat.data.eq(r.payload.data),
@@ -86,14 +89,3 @@ class ReadDma(Shared):
             with m.If(begun & chosen[index]):
                 m.d.sync += [ar.payload.addr.eq(slot.address), ar.payload.len.eq(slot.beats - 1)]
         return begun
-
-    def _room(self, m, begun, ended):
-        """Counts the bursts under way; returns whether there may be one more."""
-        most = self.config.reads_in_flight
-        count = Signal(range(most + 1))
-        room = Signal(init=1)
-        with m.If(begun & ~ended):
-            m.d.sync += [count.eq(count + 1), room.eq(count != most - 1), self.idle.eq(0)]
-        with m.If(ended & ~begun):
-            m.d.sync += [count.eq(count - 1), room.eq(1), self.idle.eq(count == 1)]
-        return room

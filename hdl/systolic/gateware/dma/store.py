@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ..delay import delay
 from ..lib.axi import AXI4, INCR
+from ..lib.credits import Credits
 from ..lib.queue import Queue
 from ..ports import BufferRead, unit_ports
 from ..shared import Shared, place
@@ -18,7 +19,8 @@ BUS_WRITE = 8
 
 
 class Storer(Shared):
-    """Executes write_host_memory: a bus word a cycle, if the buffer delivers it and memory takes it.
+    """Executes write_host_memory: a bus word a cycle, if the buffer delivers it and memory takes it. Up to
+    ``writes_in_flight`` bursts are under way.
 
     ::
 
@@ -47,14 +49,14 @@ class Storer(Shared):
     #: Words between the buffer and the bus: those under way at one a cycle, and the rest rides out stalls.
     QUEUE = 16
 
-    #: Bursts whose data is still to be read, and bursts under way.
-    WAITING, UNDER_WAY = 2, 15
+    #: Bursts whose data is still to be read.
+    WAITING = 2
 
     def __init__(self, config):
         self.config = config
         super().__init__(unit_ports() | {
             "read": Out(BufferRead(config)), "bus": Out(AXI4(config.bus_bytes, reads=False)),
-            "stop": In(1), "idle": Out(1, init=1),
+            "stop": In(1), "idle": Out(1),
         })
 
     def build(self, platform):
@@ -62,12 +64,15 @@ class Storer(Shared):
         width = Burst(self.config).size
         walker = place(m, "walker", BurstWalker(self.config, "store_walker"))
         waiting = place(m, "waiting", Queue("store_burst_queue", width=width, depth=self.WAITING))
-        under_way = place(m, "under_way", Queue("store_answer_queue", width=17, depth=self.UNDER_WAY))
+        under_way = place(m, "under_way", Queue("store_answer_queue", width=17,
+                                                depth=max(2, self.config.writes_in_flight)))
         transfers(m, self.command, walker.i, "write_host_memory")
         aw, b, burst = self.bus.aw, self.bus.b, walker.o.payload
         begun, stopped = Signal(), Signal()
+        in_flight = place(m, "in_flight", Credits(most=self.config.writes_in_flight))
         m.d.comb += [
-            walker.o.ready.eq(~aw.valid & waiting.i.ready & under_way.i.ready & ~stopped),
+            in_flight.take.eq(begun), in_flight.give.eq(b.valid), self.idle.eq(in_flight.empty),
+            walker.o.ready.eq(~aw.valid & waiting.i.ready & in_flight.room & ~stopped),
             begun.eq(walker.o.valid & walker.o.ready),
             waiting.i.valid.eq(begun), waiting.i.payload.eq(burst),
             under_way.i.valid.eq(begun), under_way.i.payload.eq(Cat(burst.index, burst.final)),
@@ -78,7 +83,6 @@ class Storer(Shared):
         with m.Elif(aw.ready):
             m.d.sync += aw.valid.eq(0)
         m.d.comb += [aw.payload.size.eq(self.config.bus_bytes.bit_length() - 1), aw.payload.burst.eq(INCR)]
-        self._count(m, begun, b.valid)
 
         moved = self._move(m, waiting.o)
         failed, (index, final) = b.valid & b.payload.resp[1], (under_way.o.payload[:16], under_way.o.payload[16])
@@ -89,36 +93,24 @@ class Storer(Shared):
         m.d.comb += [stopped.eq(self.stop | dead), walker.stop.eq(stopped)]
         return m
 
-    def _count(self, m, begun, answered):
-        """Counts the bursts under way, for ``idle``."""
-        count = Signal(range(self.UNDER_WAY + 2))
-        with m.If(begun & ~answered):
-            m.d.sync += [count.eq(count + 1), self.idle.eq(0)]
-        with m.If(answered & ~begun):
-            m.d.sync += [count.eq(count - 1), self.idle.eq(count == 1)]
-
     def _move(self, m, bursts):
         """From the buffer to W; returns whether a word was asked for or sent."""
         config, read, w = self.config, self.read, self.bus.w
         walker = place(m, "beats", BeatWalker(config))
         wiring.connect(m, bursts, walker.i)
         queue = place(m, "queue", Queue("store_queue", width=w.payload.shape().size, depth=self.QUEUE))
-        room, free = Signal(init=1), Signal(range(self.QUEUE + 1), init=self.QUEUE)
+        words = place(m, "words", Credits(most=self.QUEUE))
         asked, sent = Signal(), Signal()
         step = delay(m, Cat(walker.o.payload.count, walker.o.payload.last), config.READ_LATENCY, "step")
         count, last = step[:-1], step[-1]
         entering = Signal(w.payload.shape())
         m.d.comb += [
-            read.request.valid.eq(walker.o.valid & room), read.request.payload.eq(walker.o.payload.address),
+            read.request.valid.eq(walker.o.valid & words.room), read.request.payload.eq(walker.o.payload.address),
             asked.eq(read.request.valid & read.request.ready), walker.o.ready.eq(asked),
             entering.data.eq(read.data[:8 * config.bus_bytes]), entering.last.eq(last),
             entering.strb.eq(Cat(index < count for index in range(config.bus_bytes))),
             queue.i.valid.eq(read.valid), queue.i.payload.eq(entering),
             w.valid.eq(queue.o.valid), w.payload.eq(queue.o.payload), queue.o.ready.eq(w.ready),
-            sent.eq(w.valid & w.ready),
+            sent.eq(w.valid & w.ready), words.take.eq(asked), words.give.eq(sent),
         ]
-        with m.If(asked & ~sent):
-            m.d.sync += [free.eq(free - 1), room.eq(free != 1)]
-        with m.If(sent & ~asked):
-            m.d.sync += [free.eq(free + 1), room.eq(1)]
         return asked | sent

@@ -4,12 +4,13 @@ from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ..lib.credits import Credits
 from ..lib.queue import Queue
 from ..ports import Error, ReadRequest
 from ..shared import Shared, place
 from .bursts import Burst, BurstWalker, Transfer
 
-__all__ = ["BeatWalker", "BurstReader", "Step", "account", "receive_depth"]
+__all__ = ["BeatWalker", "BurstReader", "Step", "account"]
 
 
 class BurstReader(Shared):
@@ -42,21 +43,17 @@ class BurstReader(Shared):
     Attributes
     ----------
     depth : int
-        Beats to have asked for and not yet used. More than a burst, so that one a cycle can come from a
-        memory that takes :attr:`LATENCY` cycles.
+        Beats to have asked for and not yet used: ``receive_beats`` of the unit.
     """
 
     resets = True
-
-    #: Cycles from a request to the first of its beats, and from room in the FIFO to a request, that cost nothing.
-    LATENCY = 48
 
     def __init__(self, config, name, **options):
         self.config = config
         self.module_name = f"{name}_bursts"
         self.name = name
         self.options = options
-        self.depth = receive_depth(config)
+        self.depth = config.receive_beats
         super().__init__({
             "i": In(stream.Signature(Transfer(config, count_width=options.get("count_width", 16)))),
             "request": Out(stream.Signature(ReadRequest())), "o": Out(stream.Signature(Burst(config))),
@@ -65,32 +62,24 @@ class BurstReader(Shared):
 
     def build(self, platform):
         m = Module()
-        longest = self.config.burst_beats
         walker = place(m, "walker", BurstWalker(self.config, f"{self.name}_walker", **self.options))
         queue = place(m, "queue", Queue(f"{self.name}_burst_queue", width=Burst(self.config).size,
                                         depth=self.config.reads_in_flight + 2))
         wiring.connect(m, wiring.flipped(self.i), walker.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         asked = Signal()
-        enough = Signal(init=1)
-        room = Signal(range(self.depth + 1), init=self.depth)
+        # Late: the walker offers nothing in the cycle after a burst was taken.
+        room = place(m, "room", Credits(most=self.depth, at_once=self.config.longest_burst, late=True))
         m.d.comb += [
-            self.request.valid.eq(walker.o.valid & enough & queue.i.ready),
+            self.request.valid.eq(walker.o.valid & room.room & queue.i.ready),
             self.request.payload.address.eq(walker.o.payload.memory),
             self.request.payload.beats.eq(walker.o.payload.beats),
             asked.eq(self.request.valid & self.request.ready), walker.o.ready.eq(asked),
             queue.i.valid.eq(asked), queue.i.payload.eq(walker.o.payload),
             walker.stop.eq(self.stop), self.error.eq(walker.error),
+            room.take.eq(Mux(asked, walker.o.payload.beats, 0)), room.give.eq(self.left),
         ]
-        # One cycle late. The walker offers nothing in the cycle after a burst was taken, and room only grows otherwise.
-        m.d.sync += [room.eq(room - Mux(asked, walker.o.payload.beats, 0) + self.left), enough.eq(room >= longest)]
         return m
-
-
-def receive_depth(config):
-    """Beats of a receive FIFO that lets a memory of :attr:`BurstReader.LATENCY` deliver one a cycle."""
-    most = config.reads_in_flight * config.burst_beats
-    return config.burst_beats + min(most, max(config.burst_beats, BurstReader.LATENCY))
 
 
 class Step(data.StructLayout):
@@ -157,13 +146,12 @@ def account(m, unit, *, finished, moved, errors):
         High from the cycle after the first error on; no further one is reported, and nothing is done.
     """
     dead, begun, ended = Signal(), Signal(), Signal()
-    under_way = Signal(range(unit.config.reads_in_flight + 16))
+    # Of every burst in flight, asked for or waiting to be, one instruction at most, and a few before them.
+    most = max(unit.config.reads_in_flight, unit.config.writes_in_flight) + 16
+    instructions = place(m, "instructions", Credits(most=most))
     m.d.comb += [begun.eq(unit.command.valid & unit.command.ready), ended.eq(finished & ~dead),
-                 unit.busy.eq(under_way.any())]
-    m.d.sync += [
-        unit.done.eq(ended), unit.moving.eq(begun | moved), unit.error.valid.eq(0),
-        under_way.eq(under_way + begun - ended),
-    ]
+                 instructions.take.eq(begun), instructions.give.eq(ended), unit.busy.eq(~instructions.empty)]
+    m.d.sync += [unit.done.eq(ended), unit.moving.eq(begun | moved), unit.error.valid.eq(0)]
     for condition, code, index in errors:
         with m.If(condition & ~dead):
             m.d.sync += [dead.eq(1), unit.error.valid.eq(1), unit.error.code.eq(code), unit.error.index.eq(index)]

@@ -37,8 +37,8 @@ class WeightReader(Shared):
     stop : In(1)
         Ask for nothing from now on.
 
-    The next command is taken when the one before has no tile left to ask for. A burst every three cycles; none has
-    parts of two tiles.
+    The next command is taken when the one before has no tile left to ask for. A burst every three cycles. Bursts
+    go on from tile to tile; diagonals, which fill the array for longer than they take on the bus, have one each.
     """
 
     resets = True

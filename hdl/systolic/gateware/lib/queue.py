@@ -1,11 +1,12 @@
 """A first-in first-out queue in block memory, for streams as wide as an array."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal
+from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import memory, stream
 from amaranth.lib.wiring import In, Out
 
 from ..shared import Shared, place
 from ..vendor.ecp5_memory import Ecp5Memory
+from .credits import Credits
 
 __all__ = ["Queue"]
 
@@ -76,8 +77,8 @@ class Queue(Shared):
 
     def build(self, platform):
         m = Module()
+        level = place(m, "level", Credits(most=self.depth))
         stored = Signal()
-        room = Signal(init=1)
         write = Signal()
         read = Signal()
         # Whether there is an entry behind the memory, stage by stage; and whether a stage takes what is before it.
@@ -87,7 +88,8 @@ class Queue(Shared):
         empty = Signal(self.stages, init=-1)
         memory_moves = Signal(self.stages)
         m.d.comb += [
-            self.i.ready.eq(room), write.eq(self.i.valid & room), read.eq(stored & moves[0]),
+            self.i.ready.eq(level.room), write.eq(self.i.valid & level.room),
+            stored.eq(~level.empty), read.eq(stored & moves[0]),
             self.o.valid.eq(valid[-1]), moves.eq(~valid | Cat(moves[1:], self.o.ready)),
             memory_moves.eq(empty | Cat(memory_moves[1:], self.o.ready)),
         ]
@@ -97,7 +99,7 @@ class Queue(Shared):
         for stage, before in enumerate(Cat(~stored, empty[:-1])):
             with m.If(memory_moves[stage]):
                 m.d.sync += empty[stage].eq(before)
-        self._count(m, write, read, stored, room)
+        m.d.comb += [level.take.eq(write), level.give.eq(read)]
 
         # No comparison is needed where pointers wrap by themselves.
         address = range(1 << (self.depth - 1).bit_length())
@@ -121,11 +123,3 @@ class Queue(Shared):
             slices.append(storage.o[:len(bits)])
         m.d.comb += self.o.payload.eq(Cat(slices))
         return m
-
-    def _count(self, m, write, read, stored, room):
-        """Keep ``stored`` and ``room``: registers, for no comparison is to lie on the paths from valid and ready."""
-        level = Signal(range(self.depth + 1))
-        # read, which comes late, does no more than enable these registers.
-        with m.If(write ^ read):
-            m.d.sync += [level.eq(Mux(write, level + 1, level - 1)), stored.eq(write | (level != 1)),
-                         room.eq(~write | (level != self.depth - 1))]

@@ -146,7 +146,7 @@ class MatrixUnit(Shared):
         """Finished sums wait in a FIFO; last rows at the gate, until it has room that no row before them will take.
 
         Credits are counted one cycle late, for a short path from the streams; with two left, one is sure. Comparisons
-        are made ahead, whatever becomes of the count.
+        are made ahead, whatever becomes of the count. :class:`.credits.Credits` has one flag, not these three.
         """
         config = self.config
         depth, stages = config.result_fifo_depth, config.fifo_stages

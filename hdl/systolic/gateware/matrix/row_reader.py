@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Out
 
+from ..lib.credits import Credits
 from ..lib.queue import Queue
 from ..ports import BufferRead, Command, RowCommand, fields, unit_ports
 from ..shared import Shared, place
@@ -71,9 +72,9 @@ class RowReader(Shared):
     def build(self, platform):
         m = Module()
         step, valid, advance = Signal(_Step(self.config)), Signal(), Signal()
-        room = Signal(init=1)
+        reserved = place(m, "reserved", Credits(most=self.QUEUE))
         bad = step.outside & ~step.padded | step.beyond
-        go = valid & room & ~bad
+        go = valid & reserved.room & ~bad
         m.d.comb += [
             self.read.request.valid.eq(go & ~step.padded),
             self.read.request.payload.eq(step.address),
@@ -81,7 +82,7 @@ class RowReader(Shared):
         ]
         walking = self._walk(m, step, valid, advance)
         k, n = Signal(range(self.config.matrix.arch.rows + 1)), Signal(range(self.config.matrix.arch.cols + 1))
-        returned = self._return(m, step, advance, room)
+        returned = self._return(m, step, advance, reserved)
         m.d.sync += [
             self.switched.eq(advance & step.switch), self.finishing.eq(advance & step.last),
             k.eq(Mux(advance & ~step.padded, step.k_less + 1, 0)), n.eq(step.n_less + 1), self.macs.eq(k * n),
@@ -178,7 +179,7 @@ class RowReader(Shared):
                 following = begin
             m.d.sync += [tile_pixel[axis].eq(following), pixel[axis].eq(following)]
 
-    def _return(self, m, step, advance, room):
+    def _return(self, m, step, advance, reserved):
         """Rows back from the buffer, or made of padding, to the matrix unit; returns whether one came."""
         arch = self.config.matrix.arch
         width = 8 * arch.rows
@@ -196,13 +197,7 @@ class RowReader(Shared):
             queue.i.payload.eq(entering), queue.i.valid.eq(arrived),
             self.rows.payload.eq(queue.o.payload), self.rows.valid.eq(queue.o.valid), queue.o.ready.eq(self.rows.ready),
         ]
-        reserved = Signal(range(self.QUEUE + 1))
-        empty = Signal(init=1)
-        taken = self.rows.valid & self.rows.ready
-        with m.If(advance & ~taken):
-            m.d.sync += [reserved.eq(reserved + 1), room.eq(reserved < self.QUEUE - 1), empty.eq(0)]
-        with m.If(taken & ~advance):
-            m.d.sync += [reserved.eq(reserved - 1), room.eq(1), empty.eq(reserved == 1)]
-        m.d.comb += self.empty.eq(empty)
+        m.d.comb += [reserved.take.eq(advance), reserved.give.eq(self.rows.valid & self.rows.ready),
+                     self.empty.eq(reserved.empty)]
         m.d.sync += self.done.eq(arrived & back.final)
         return arrived

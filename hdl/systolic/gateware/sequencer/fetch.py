@@ -1,10 +1,11 @@
 """The fetcher: reads a program from memory, a little ahead of its execution."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import stream
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
+from ..lib.credits import Credits
 from ..lib.queue import Queue
 from ..ports import Beat, ReadRequest
 from ..shared import Shared, place
@@ -47,20 +48,18 @@ class Fetcher(Shared):
         beats, chunk = self.beats, self.chunk
         address = Signal(32)
         left = Signal(range(65536 * beats // chunk))
-        asking, room, empty = Signal(), Signal(init=1), Signal(init=1)
-        reserved = Signal(range(2 * beats + 1))
-        after = Signal(range(2 * beats + 1))
+        asking = Signal()
+        reserved = place(m, "reserved", Credits(most=2 * beats, at_once=chunk))
         queue = place(m, "queue", Queue("fetch_queue", width=len(self.o.payload), depth=2 * beats))
         m.d.comb += [
-            self.request.valid.eq(asking & room), self.request.payload.address.eq(address),
+            self.request.valid.eq(asking & reserved.room), self.request.payload.address.eq(address),
             self.request.payload.beats.eq(chunk),
             queue.i.valid.eq(self.beat.valid), queue.i.payload.eq(Cat(self.beat.data, self.beat.error)),
             self.o.payload.eq(queue.o.payload), self.o.valid.eq(queue.o.valid), queue.o.ready.eq(self.o.ready),
-            self.empty.eq(empty & ~asking),
+            self.empty.eq(reserved.empty & ~asking),
         ]
         ask, take = self.request.valid & self.request.ready, self.o.valid & self.o.ready
-        m.d.comb += after.eq(reserved + ask * chunk - take)
-        m.d.sync += [reserved.eq(after), room.eq(after <= 2 * beats - chunk), empty.eq(after == 0)]
+        m.d.comb += [reserved.take.eq(Mux(ask, chunk, 0)), reserved.give.eq(take)]
         with m.If(ask):
             m.d.sync += [address.eq(address + chunk * self.config.bus_bytes), left.eq(left - 1), asking.eq(left != 0)]
         with m.If(self.start):
