@@ -121,7 +121,7 @@ def generate(config):
     Design
     """
     top = TpuTop(config) if isinstance(config, TpuConfig) else MatrixUnitTop(config)
-    library = Library(f"{top.name}_")
+    library = Library(design=top.name)
     with _garbage_collection_off():
         text = rtlil.convert(top, top.name, library, ports=top.ports, emit_src=False)
     verilog = _rtlil_to_verilog("\n".join([*library.modules.values(), text]), top.memory)

@@ -10,10 +10,15 @@ import subprocess
 import sys
 
 import pytest
+from amaranth.back import rtlil
+from amaranth.hdl import Module
 
 from systolic import registers, verilog
-from systolic.config import Arch, Config, Impl, preset
-from systolic.tpu_config import TpuConfig
+from systolic.config import PRESETS, Arch, Config, Impl
+from systolic.gateware.matrix.matrix_unit import MatrixUnit
+from systolic.gateware.shared import Library, place
+from systolic.gateware.tpu import Tpu
+from systolic.tpu_config import TPU_PRESETS, TpuConfig
 from systolic_sim.rtl import toolchain
 from systolic_sim.rtl.primitives import models_for
 
@@ -53,7 +58,7 @@ ALL = pytest.mark.parametrize("name", [*SMALL, *TPUS])
 
 @functools.cache
 def generate(name):
-    return verilog.generate((SMALL | TPUS)[name])
+    return verilog.generate((SMALL | TPUS | PRESETS | TPU_PRESETS)[name])
 
 
 def modules(text):
@@ -173,7 +178,8 @@ def test_sidecar_describes_the_memories(name):
     assert sizes["accumulators"] == {"entries": arch.accumulator_depth, "width": width * arch.cols}
     assert memories(text[f"{name}_accumulator"]) == [(width, arch.accumulator_depth)]
     for fifo, queue in (("weight_fifo", "weight_queue"), ("result_fifo", "result_queue")):
-        slices = re.findall(r"^  (\w+_storage_\d+) storage_\d+ \($", text[f"{name}_{queue}"], re.MULTILINE)
+        body, = (body for module, body in text.items() if re.match(rf"{name}_{queue}_\d+x\d+(?!\w*_storage)", module))
+        slices = re.findall(r"^  (\w+_storage_\d+) storage_\d+ \($", body, re.MULTILINE)
         shapes = [shape for part in slices for shape in memories(text[part])]
         assert sum(width for width, _ in shapes) == sizes[fifo]["width"]
         # Some of the entries wait at the output, and memory is made of powers of two.
@@ -256,18 +262,71 @@ def test_icarus_reads_it_clean(name, tmp_path):
 
 @ALL
 def test_yosys_reads_it_clean(name, tmp_path):
-    """In a process of its own, since an error of Yosys ends it."""
-    (tmp_path / "design.v").write_text(with_models(name))
-    (tmp_path / "script.ys").write_text(
-        f"read_verilog design.v\nhierarchy -check -top {name}\nproc\ncheck -assert\n")
+    yosys(with_models(name), name, tmp_path)
+
+
+def yosys(text, top, folder):
+    """The log of reading and checking a text, of which there is nothing to warn. In a process of its own, since an
+    error of Yosys ends it."""
+    (folder / "design.v").write_text(text)
+    (folder / "script.ys").write_text(
+        f"read_verilog design.v\nhierarchy -check -top {top}\nproc\ncheck -assert\n")
     program = "from pyosys import libyosys as ys; ys.Pass.call(ys.Design(), 'script script.ys')"
-    done = subprocess.run([sys.executable, "-c", program], cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = subprocess.run([sys.executable, "-c", program], cwd=folder, capture_output=True, text=True, check=False)
     log = done.stdout + done.stderr
     assert done.returncode == 0, log[-2000:]
     assert "found and reported 0 problems" in log.lower()
     # Of a memory with one entry: right, and what is wanted.
     said = [line for line in log.splitlines() if "Warning" in line]
     assert not [line for line in said if not re.search(r"Replacing memory \\\w+ with list of registers", line)]
+    return log
+
+
+# Several designs in one
+
+
+def shape(body):
+    """Ports and memories of a module, and the modules that it is made of."""
+    body = re.sub(r"^  function.*?endfunction$", "", body, flags=re.MULTILINE | re.DOTALL)
+    return ports(body), memories(body), re.findall(r"^  (\w+) (?:#\(|\w+ \()", body, re.MULTILINE)
+
+
+def pair(*components):
+    """Verilog of a top with those components, from one library; their unconnected inputs are its own registers."""
+    m, library = Module(), Library("pair_")
+    for number, component in enumerate(components):
+        place(m, f"part_{number}", component)
+    text = rtlil.convert(m, "pair", library, ports=[], emit_src=False)
+    return verilog._rtlil_to_verilog("\n".join([*library.modules.values(), text]), "auto")
+
+
+@pytest.mark.parametrize("names", [("int8_3x5", "int8_17x2"), ("tpu_3x5", "tpu_1x1"), ("int8_3x5", "tpu_1x1")])
+def test_two_designs_in_one_top(names, tmp_path):
+    """Through one library: every module is there in the shape that it has in a file of its own."""
+    configs = [(SMALL | TPUS)[name] for name in names]
+    text = pair(*(Tpu(each) if isinstance(each, TpuConfig) else MatrixUnit(each) for each in configs))
+    found = {module: shape(body.replace("pair_", "")) for module, body in modules(text).items()}
+    for name in names:
+        own = {f"pair_{module}": shape(body) for module, body in modules(generate(name).verilog).items()}
+        del own[f"pair_{name}"]
+        assert own == {module: found[module] for module in own}
+    waivers = "".join(f"/* verilator lint_off {kind} */\n" for kind in (*verilog.LINT_WAIVERS, "UNDRIVEN"))
+    assert not toolchain.lint(waivers + text, "pair")
+    said = yosys(text, "pair", tmp_path)
+    assert {f"pair_{name}_accumulators" for name in names} <= set(re.findall(r"\w+_accumulators", said))
+
+
+def test_two_designs_of_one_name_are_refused():
+    one, other = (MatrixUnit(Config(arch=Arch(rows=rows, cols=2))) for rows in (2, 3))
+    with pytest.raises(ValueError, match=r"(?s)config\.arch\.rows") as caught:
+        pair(one, other)
+    assert "rows=2" in str(caught.value) and "rows=3" in str(caught.value)
+
+
+def test_files_of_all_presets_in_one_project():
+    """No two of them have a module of the same name, even where one preset's name begins another's."""
+    names = [module for name in (*PRESETS, *TPU_PRESETS) for module in modules(generate(name).verilog)]
+    assert len(names) == len(set(names)) > 500
 
 
 # Size
@@ -287,7 +346,7 @@ def test_size_grows_with_the_sum_of_the_sides():
 
 
 def test_tpu_v1_is_a_small_file():
-    text = verilog.generate(preset("tpu_v1_unit")).verilog
+    text = generate("tpu_v1_unit").verilog
     assert len(text.encode()) < 1_000_000
     assert re.search(r"^module tpu_v1_unit\(", text, re.MULTILINE)
 

@@ -68,9 +68,9 @@ def array(config):
 
 def _component(name, config, component, **options):
     """A component alone, with the ports of its signature."""
-    library = Library(f"{config.name}_")
+    library = Library(design=config.name)
     Fragment.get(component, library)
-    return Part(name=name, top=library.prefix + component.module_name,
+    return Part(name=name, top=f"{config.name}_{component.module_name}",
                 sources={"design.il": "\n".join(library.modules.values())}, **options)
 
 

@@ -46,6 +46,7 @@ class Tpu(Shared):
 
     def __init__(self, config):
         self.config = config
+        self.design = config.name
         super().__init__({
             "memory": Out(AXI4(config.bus_bytes)), "host": In(AxiLite(ADDRESS_WIDTH)), "interrupt": Out(1),
         })

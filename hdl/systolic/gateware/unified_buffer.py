@@ -14,10 +14,9 @@ __all__ = ["UnifiedBuffer"]
 class _Bank(Shared):
     """One byte of every row."""
 
-    module_name = "unified_buffer_bank"
-
     def __init__(self, depth):
         self.depth = depth
+        self.module_name = f"unified_buffer_bank_{depth}"
         super().__init__({"read_row": In(range(depth)), "o": Out(8),
                           "write": In(1), "write_row": In(range(depth)), "i": In(8)})
 
@@ -35,11 +34,11 @@ class _Bank(Shared):
 class _Banks(Shared):
     """Some neighbouring banks. An access begins in one row and, in the banks marked ``wraps``, goes on in the next."""
 
-    module_name = "unified_buffer_banks"
     COUNT = 16
 
     def __init__(self, depth):
         self.depth = depth
+        self.module_name = f"unified_buffer_banks_{depth}"
         row, count = In(range(depth)), self.COUNT
         super().__init__({
             "read_row": row, "read_next": row, "read_wraps": In(count), "o": Out(8 * count),

@@ -149,8 +149,10 @@ class Bench:
     async def halted(self):
         """The same, and it has to be ``halt``."""
         causes = await self.ended()
-        error = await self.host.read("ERROR_CODE")
-        assert "error" not in causes and error == 0, f"error {error} at {await self.host.read('ERROR_INDEX')}"
+        shown = await self.host.read("ERROR_CODE")
+        code, dead = (shown & registers.register("ERROR_CODE").field(name).mask for name in ("code", "bus_dead"))
+        assert "error" not in causes and shown == 0, (
+            f"error {code} at {await self.host.read('ERROR_INDEX')}{', bus dead' if dead else ''}")
         return causes
 
     async def check(self, operations, memory, address):

@@ -2,11 +2,15 @@
 
 import re
 
+import pytest
 from amaranth.back import rtlil
-from amaranth.hdl import Module, Signal
+from amaranth.hdl import Fragment, Module, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
+from systolic.config import Arch, Config
+from systolic.gateware.lib.queue import Queue
+from systolic.gateware.matrix.skew import Skew
 from systolic.gateware.shared import Library, Shared, place
 
 
@@ -123,6 +127,111 @@ def test_place_names_the_wires():
 def test_libraries_are_independent():
     Register.elaborated = 0
     assert convert(Pair) == convert(Pair) and Register.elaborated == 2
+
+
+class Parameters(Shared):
+    """A module of one name, whatever its parameters."""
+
+    module_name = "parameters"
+    o: Out(8)
+
+    def __init__(self, value, *others, config=None, **options):
+        super().__init__()
+        self.value = value
+
+    def build(self, platform):
+        m = Module()
+        m.d.comb += self.o.eq(1)
+        return m
+
+
+class Derived(Parameters):
+    pass
+
+
+def add(library, *components):
+    for component in components:
+        Fragment.get(component, library)
+    return list(library.modules)
+
+
+def config(**arch):
+    return Config(arch=Arch(**{"rows": 2, "cols": 2} | arch))
+
+
+@pytest.mark.parametrize("one, other, what", [
+    (Parameters(3), Parameters(4), "value"),
+    (Parameters(1), Parameters(True), "value"),
+    (Parameters(1), Derived(1), "their types"),
+    (Parameters(1), Parameters(1, 2), r"others, others\[0\]"),
+    (Parameters(1), Parameters(1, option=2), r"options, options\['option'\]"),
+    (Parameters({"a": 1, "b": 2}), Parameters({"b": 2, "a": 1}), "their order"),
+    (Parameters([1, [2, 3]]), Parameters([1, [2, 4]]), r"value\[1\]\[1\]"),
+    (Parameters(b"ab"), Parameters(bytearray(b"ab")), "value"),
+    (Parameters(1, config=config(cols=3)), Parameters(1, config=config()), r"config\.arch\.cols"),
+])
+def test_two_descriptions_of_one_name_are_refused(one, other, what):
+    """Their parameters are seen through, and both are shown."""
+    library = Library()
+    with pytest.raises(ValueError, match=(
+            rf"not 'parameters' for both\n[^\n]+ and\n[^\n]+, which differ in {what}$")) as caught:
+        add(library, one, other)
+    assert f"\n{type(one).__name__}(value=" in str(caught.value)
+    assert f"\n{type(other).__name__}(value=" in str(caught.value)
+    assert list(library.modules) == ["parameters"]
+
+
+def test_equal_descriptions_are_one_module():
+    """However their parameters were given."""
+    assert add(Library(), Parameters(1, config=config()), Parameters(value=1, config=config(rows=2))) == ["parameters"]
+    assert add(Library(), Parameters([1, {"a": 2}]), Parameters([1, {"a": 2}])) == ["parameters"]
+
+
+def test_a_description_is_that_of_when_it_was_made():
+    values = [1, 2]
+    one = Parameters(values)
+    values.append(3)
+    with pytest.raises(ValueError, match=r"value=\[1, 2\][^$]*value=\[1, 2, 3\]"):
+        add(Library(), one, Parameters(values))
+
+
+def test_parts_of_different_shape_have_different_names():
+    """And say so."""
+    queues = [Queue("q", width=width, depth=depth) for width, depth in ((8, 4), (8, 64), (16, 4))]
+    names = [name for name in add(Library("some_"), *queues) if "storage" not in name and "credits" not in name]
+    assert names == ["some_q_8x4", "some_q_8x64", "some_q_16x4"]
+    kinds = [Queue("q", width=8, depth=4, stages=stages, ecp5=ecp5)
+             for stages, ecp5 in ((1, False), (2, False), (2, True))]
+    assert len({queue.module_name for queue in kinds}) == 3
+    skews = [Skew("s", *shape, reverse=reverse)
+             for shape in ((8, 17, 1), (8, 18, 1), (7, 17, 1), (8, 17, 2)) for reverse in (False, True)]
+    assert len({skew.module_name for skew in skews}) == 8
+    assert add(Library(), *skews, *kinds)
+
+
+class Design(Parameters):
+    """A whole design, perhaps with another in it."""
+
+    def __init__(self, design, module_name="whole", inner=None):
+        super().__init__(design)
+        self.design = design
+        self.module_name = module_name
+        self.inner = inner
+
+    def build(self, platform):
+        m = Module()
+        place(m, "part", self.inner or Inverter())
+        return m
+
+
+def test_designs_name_their_modules():
+    """The outermost one, unless the library has a design of its own."""
+    def designs():
+        return Design("a", inner=Design("b", "part")), Inverter(), Design("b"), Design("c")
+    assert add(Library("top_"), *designs()) == [
+        "top_a_an_inverter", "top_a_part", "top_a_whole", "top_an_inverter", "top_b_an_inverter", "top_b_whole",
+        "top_c_an_inverter", "top_c_whole"]
+    assert add(Library("top_", design="d"), *designs()[:2]) == ["top_d_an_inverter", "top_d_part", "top_d_whole"]
 
 
 def test_ordinary_in_simulation(simulate):

@@ -41,7 +41,7 @@ FAULTS = {
     "none": ({}, "", ""),
     "read bit": ({"sound_m_axi_rdata": "m_axi_rdata ^ (place == 3'd4)"}, "transfers", "bytes differ"),
     "read beat again": ({"sound_m_axi_rdata": "place == 3'd4 ? earlier : m_axi_rdata"}, "transfers", "bytes differ"),
-    "read beat lost": ({"sound_m_axi_rvalid": "m_axi_rvalid & place != 3'd4"}, "transfers", "error 12"),
+    "read beat lost": ({"sound_m_axi_rvalid": "m_axi_rvalid & place != 3'd4"}, "transfers", "error 12 at 1, bus dead"),
     "write beat lost": ({"m_axi_wvalid": "sound_m_axi_wvalid & writes != 16'd20",
                          "sound_m_axi_wready": "m_axi_wready | writes == 16'd20"}, "transfers", "ProtocolError"),
     "write strobes": ({"m_axi_wstrb": "sound_m_axi_wstrb | {16{sound_m_axi_wlast}}"}, "transfers", "bytes differ"),

@@ -76,7 +76,7 @@ class _Lane(Shared):
 
     def __init__(self, config):
         self.config = config
-        self.module_name = "activation_lane"
+        self.module_name = f"activation_lane_{config.groups}"
         super().__init__({"control": In(Control(config)), "sums": In(32 * config.groups), "pixel": In(signed(8)),
                           "record_write": In(1), "o": Out(signed(8))})
 
@@ -168,7 +168,7 @@ class Lanes(Shared):
     def __init__(self, config, lanes):
         self.config = config
         self.lanes = lanes
-        self.module_name = f"activation_lanes_{lanes}"
+        self.module_name = f"activation_lanes_{lanes}x{config.groups}"
         super().__init__({"control": In(Control(config)), "sums": In(32 * config.groups * lanes),
                           "pixels": In(8 * lanes), "record_write": In(lanes), "o": Out(8 * lanes)})
 

@@ -69,15 +69,15 @@ class BurstReader(Shared):
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         asked = Signal()
         # Late: the walker offers nothing in the cycle after a burst was taken.
-        room = place(m, "room", Credits(most=self.depth, at_once=self.config.longest_burst, late=True))
+        beats = place(m, "beats", Credits(most=self.depth, at_once=self.config.longest_burst, late=True))
         m.d.comb += [
-            self.request.valid.eq(walker.o.valid & room.room & queue.i.ready),
+            self.request.valid.eq(walker.o.valid & beats.room & queue.i.ready),
             self.request.payload.address.eq(walker.o.payload.memory),
             self.request.payload.beats.eq(walker.o.payload.beats),
             asked.eq(self.request.valid & self.request.ready), walker.o.ready.eq(asked),
             queue.i.valid.eq(asked), queue.i.payload.eq(walker.o.payload),
             walker.stop.eq(self.stop), self.error.eq(walker.error),
-            room.take.eq(Mux(asked, walker.o.payload.beats, 0)), room.give.eq(self.left),
+            beats.take.eq(Mux(asked, walker.o.payload.beats, 0)), beats.give.eq(self.left),
         ]
         return m
 

@@ -36,7 +36,6 @@ class Counters(Shared):
         The count of the counter of that number, as it was before the increments of two cycles ago.
     """
 
-    module_name = "counters"
     resets = True
     SLOTS = 16
     WIDTH = 48
@@ -44,8 +43,10 @@ class Counters(Shared):
     def __init__(self, increments):
         if len(increments) > self.SLOTS:
             raise ValueError(f"increments must be at most {self.SLOTS}, not {len(increments)}")
+        layout = data.StructLayout({name: range(most + 1) for name, most in increments.items()})
+        self.module_name = f"counters_{len(increments)}_of_{layout.size}_bits"
         super().__init__({
-            "increments": In(data.StructLayout({name: range(most + 1) for name, most in increments.items()})),
+            "increments": In(layout),
             "clear": In(1), "value": Out(self.WIDTH), "slot": Out(range(self.SLOTS)),
         })
         self.most = increments

@@ -29,7 +29,7 @@ class OnChipMemory(Shared):
     init : bytes
         Its contents at first; zeros after those.
     module_name : str
-        Memories of equal name are equal.
+        Begins the name of the Verilog module; its shape is added. Memories of other contents need another name.
 
     Members
     -------
@@ -51,7 +51,7 @@ class OnChipMemory(Shared):
             raise ConfigError(f"init must be of at most size = {size} bytes, not {len(init)}")
         self.size = size
         self.bus_bytes = bus_bytes
-        self.module_name = module_name
+        self.module_name = f"{module_name}_{size // bus_bytes}x{8 * bus_bytes}"
         self.init = [int.from_bytes(init[start:start + bus_bytes], "little")
                      for start in range(0, len(init), bus_bytes)]
         self.shift = bus_bytes.bit_length() - 1

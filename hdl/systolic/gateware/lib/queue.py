@@ -17,8 +17,8 @@ class _Storage(Shared):
     ``read`` fetches an entry; with a second stage, ``move`` takes it on into a register behind the memory.
     """
 
-    def __init__(self, module_name, width, depth, stages):
-        self.module_name = f"{module_name}_storage_{width}"
+    def __init__(self, queue_name, width, depth, stages):
+        self.module_name = f"{queue_name}_storage_{width}"
         self.depth = depth
         self.stages = stages
         address = range(depth)
@@ -48,7 +48,7 @@ class Queue(Shared):
     Parameters
     ----------
     module_name : str
-        Name of the Verilog module.
+        Begins the name of the Verilog module; its shape is added.
     width : int
         Bits of an entry.
     depth : int
@@ -68,11 +68,12 @@ class Queue(Shared):
     resets = True
 
     def __init__(self, module_name, *, width, depth, stages=1, ecp5=False):
-        self.module_name = module_name
         self.width = width
         self.depth = depth
         self.stages = stages
         self.ecp5 = ecp5 and stages == 2 and depth <= Ecp5Memory.DEPTH
+        self.module_name = (f"{module_name}_{width}x{depth}" + ("_two_stages" if stages == 2 else "")
+                            + ("_ecp5" if self.ecp5 else ""))
         super().__init__({"i": In(stream.Signature(width)), "o": Out(stream.Signature(width))})
 
     def build(self, platform):

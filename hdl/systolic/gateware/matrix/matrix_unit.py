@@ -70,6 +70,7 @@ class MatrixUnit(Shared):
     def __init__(self, config):
         self.config = config
         self.module_name = "matrix_unit"
+        self.design = config.name
         arch = config.arch
         super().__init__({
             "weights": In(stream.Signature(data.ArrayLayout(arch.format.width, arch.cols))),

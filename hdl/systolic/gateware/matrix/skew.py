@@ -13,7 +13,7 @@ class _Delay(Shared):
     """Some bits, so many cycles later."""
 
     def __init__(self, module_name, width, cycles):
-        self.module_name = module_name
+        self.module_name = f"{module_name}_{width}x{cycles}"
         self.cycles = cycles
         super().__init__({"i": In(width), "o": Out(width)})
 
@@ -37,7 +37,7 @@ class Skew(Shared):
     Parameters
     ----------
     module_name : str
-        Name of the Verilog module, to which the number of lanes is added.
+        Begins the name of the Verilog module; its shape is added.
     width : int
         Bits of a lane.
     lanes : int
@@ -57,7 +57,8 @@ class Skew(Shared):
 
     def __init__(self, module_name, width, lanes, step, *, reverse=False):
         self.base_name = module_name
-        self.module_name = f"{module_name}_{lanes}"
+        self.module_name = (f"{module_name}_{lanes}x{width}" + (f"_step_{step}" if step != 1 else "")
+                            + ("_reverse" if reverse else ""))
         self.width = width
         self.lanes = lanes
         self.step = step
@@ -85,7 +86,7 @@ class Skew(Shared):
         for k in range(start, stop):
             lane = self.i.word_select(k, self.width)
             if shared:
-                line = place(m, f"delay_{k}", _Delay(f"{self.base_name}_delay_{shared}", self.width, shared))
+                line = place(m, f"delay_{k}", _Delay(f"{self.base_name}_delay", self.width, shared))
                 m.d.comb += line.i.eq(lane)
                 lane = line.o
             m.d.comb += skew.i.word_select(k - start, self.width).eq(lane)
