@@ -4,7 +4,10 @@ import dataclasses
 
 from .config import Arch, Config, ConfigError, Format, Impl
 
-__all__ = ["TPU_PRESETS", "TpuConfig", "tpu_preset"]
+__all__ = ["ENGINES", "PAGE_BYTES", "TpuConfig", "tpu"]
+
+#: No burst on the memory bus crosses a multiple of this.
+PAGE_BYTES = 4096
 
 
 def _require(condition, parameter, allowed, value):
@@ -54,6 +57,9 @@ class TpuConfig:
     #: Cycles from an accepted read request of the unified buffer to its data.
     READ_LATENCY = 3
 
+    #: Cycles from a request to the first of its beats, and from room in the FIFO to a request, that cost nothing.
+    RECEIVE_LATENCY = 48
+
     def __post_init__(self):
         arch = self.matrix.arch
         _require(arch.format is Format.INT8, "format", "int8 in a TPU v1", arch.format.value)
@@ -83,6 +89,20 @@ class TpuConfig:
     def groups(self):
         """Steps the activation unit takes for a row of sums."""
         return -(-self.matrix.arch.cols // self.lanes)
+
+    @property
+    def longest_burst(self):
+        """Beats of the longest burst there is."""
+        return min(self.burst_beats, PAGE_BYTES // self.bus_bytes)
+
+    @property
+    def receive_beats(self):
+        """Beats that weights or load may have asked for and not used yet. Two bursts at least: one comes, one goes.
+
+        So many that a memory of :attr:`RECEIVE_LATENCY` delivers one per cycle.
+        """
+        most = self.reads_in_flight * self.longest_burst
+        return self.longest_burst + min(most, max(self.longest_burst, self.RECEIVE_LATENCY))
 
     @property
     def weight_rows_per_beat(self):

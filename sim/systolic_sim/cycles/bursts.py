@@ -3,7 +3,6 @@
 from typing import NamedTuple
 
 from systolic.gateware.dma.bursts import PAGE_BYTES, REGION
-from systolic.gateware.dma.transfers import receive_depth
 
 from .queue import Queue
 
@@ -145,7 +144,7 @@ class BurstReader:
 
     def __init__(self, config, **options):
         self.config = config
-        self.depth = receive_depth(config)
+        self.depth = config.receive_beats
         self._walker = BurstWalker(config, **options)
         self._queue = Queue(config.reads_in_flight + 2)
         self._room, self._enough = self.depth, True
@@ -169,7 +168,7 @@ class BurstReader:
 
     def step(self, i, request_ready, o_ready, left, stop):
         asked = self._walker.o if self.request is not None and request_ready else None
-        self._enough = self._room >= self.config.burst_beats
+        self._enough = self._room >= self.config.longest_burst
         self._room += left - (asked.beats if asked else 0)
         self._walker.step(i, asked is not None, stop)
         self._queue.step(asked, o_ready)

@@ -4,13 +4,11 @@ from amaranth.hdl import Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from ...tpu_config import PAGE_BYTES
 from ..ports import Error, fields
 from ..shared import Shared
 
 __all__ = ["PAGE_BYTES", "REGION", "Burst", "BurstWalker", "Transfer", "transfers"]
-
-#: No burst crosses a multiple of this.
-PAGE_BYTES = 4096
 
 #: Code of the error that a row is not inside its regions.
 REGION = 5

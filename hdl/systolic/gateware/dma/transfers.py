@@ -10,7 +10,7 @@ from ..shared import Shared, place
 from .bursts import Burst, BurstWalker, Transfer
 from .read_dma import ReadRequest
 
-__all__ = ["BeatWalker", "BurstReader", "Step", "account", "receive_depth"]
+__all__ = ["BeatWalker", "BurstReader", "Step", "account"]
 
 
 class BurstReader(Shared):
@@ -43,21 +43,17 @@ class BurstReader(Shared):
     Attributes
     ----------
     depth : int
-        Beats to have asked for and not yet used. More than a burst, so that one a cycle can come from a
-        memory that takes :attr:`LATENCY` cycles.
+        Beats to have asked for and not yet used: ``receive_beats`` of the unit.
     """
 
     resets = True
-
-    #: Cycles from a request to the first of its beats, and from room in the FIFO to a request, that cost nothing.
-    LATENCY = 48
 
     def __init__(self, config, name, **options):
         self.config = config
         self.module_name = f"{name}_bursts"
         self.name = name
         self.options = options
-        self.depth = receive_depth(config)
+        self.depth = config.receive_beats
         super().__init__({
             "i": In(stream.Signature(Transfer(config, count_width=options.get("count_width", 16)))),
             "request": Out(stream.Signature(ReadRequest())), "o": Out(stream.Signature(Burst(config))),
@@ -66,7 +62,7 @@ class BurstReader(Shared):
 
     def build(self, platform):
         m = Module()
-        longest = self.config.burst_beats
+        longest = self.config.longest_burst
         walker = place(m, "walker", BurstWalker(self.config, f"{self.name}_walker", **self.options))
         queue = place(m, "queue", Queue(f"{self.name}_burst_queue", width=Burst(self.config).size,
                                         depth=self.config.reads_in_flight + 2))
@@ -86,12 +82,6 @@ class BurstReader(Shared):
         # One cycle late. The walker offers nothing in the cycle after a burst was taken, and room only grows otherwise.
         m.d.sync += [room.eq(room - Mux(asked, walker.o.payload.beats, 0) + self.left), enough.eq(room >= longest)]
         return m
-
-
-def receive_depth(config):
-    """Beats of a receive FIFO that lets a memory of :attr:`BurstReader.LATENCY` deliver one a cycle."""
-    most = config.reads_in_flight * config.burst_beats
-    return config.burst_beats + min(most, max(config.burst_beats, BurstReader.LATENCY))
 
 
 class Step(data.StructLayout):
