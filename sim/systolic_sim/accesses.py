@@ -245,18 +245,24 @@ def _elementwise_faults(config, op, *inputs):
 def _first_outside(config, start, counts, strides, size, region_size):
     """Number of the first of some loops' accesses that is outside, or None; ``start`` is counted from the base."""
     modulus = 1 << config.address_width
+
+    def fits(start, reach):
+        low, high = start + sum(min(0, each) for each in reach), start + sum(max(0, each) for each in reach)
+        return low % modulus + high - low + size <= region_size
+
     reach = [(count - 1) * stride for count, stride in zip(counts, strides, strict=True)]
-    low, high = start + sum(min(0, each) for each in reach), start + sum(max(0, each) for each in reach)
-    if low % modulus + high - low + size <= region_size:
+    if fits(start, reach):
         return None
     # The outermost loop one by one, so that a large instruction does not take as much memory.
     inner = np.zeros(1, np.int64)
     for count, stride in zip(counts[1:], strides[1:], strict=True):
         inner = (inner[:, None] + np.arange(count) * stride).ravel()
     for outer in range(counts[0]):
-        bad = (start + outer * strides[0] + inner) % modulus + size > region_size
-        if bad.any():
-            return outer * len(inner) + int(np.argmax(bad))
+        begin = start + outer * strides[0]
+        if not fits(begin, reach[1:]):
+            bad = (begin + inner) % modulus + size > region_size
+            if bad.any():
+                return outer * len(inner) + int(np.argmax(bad))
     return None
 
 

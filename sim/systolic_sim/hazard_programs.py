@@ -13,7 +13,8 @@ from systolic_sim.programs.random import Case
 
 __all__ = ["hazard_program"]
 
-_DRAWS = {"tiles": 4, "product": 6, "activate": 6, "store": 1, "load": 1, "pool": 1, "sync": 1, "nop": 1, "mistake": 0.25}
+_DRAWS = {"tiles": 4, "product": 6, "activate": 6, "store": 1, "load": 1, "pool": 1, "sync": 1, "nop": 1,
+          "mistake": 0.2}
 
 
 def hazard_program(config, seed, *, length=10):
@@ -54,7 +55,7 @@ class _Generator:
         self._emit("read_host_memory", memory=0, memory_size=isa.RECORD_BYTES, size=isa.RECORD_BYTES,
                    row_bytes=isa.RECORD_BYTES)
         self._emit("read_host_memory", memory=self.data, memory_size=size, base=self.low, size=size, row_bytes=size)
-        for _ in range(int(self.rng.integers(2, length + 1))):
+        for _ in range(int(self.rng.integers(1, length + 1))):
             weights = np.array(list(_DRAWS.values()))
             getattr(self, f"_{self.rng.choice(list(_DRAWS), p=weights / weights.sum())}")()
         self._close()
@@ -68,14 +69,14 @@ class _Generator:
 
     def _close(self):
         """Mostly with what is missing, and nothing left."""
-        if self._chance(0.8):
+        if self._chance(0.9):
             if self.tiles < 0:
                 self._read_tiles(-self.tiles)
             while self.sums > 0:
                 self._activate()
             while self.tiles > 0:
                 count = min(self.tiles, 255)
-                self._emit("matrix_multiply", base=self.low, size=self.arch.rows, c_count=count)
+                self._emit("matrix_multiply", base=self.low, start=self.low, size=self.arch.rows, c_count=count)
                 self.tiles -= count
         if self._chance(0.7):
             self._store()
@@ -117,7 +118,9 @@ class _Generator:
             self.tiles, count = self.tiles + now, count - now
 
     def _product(self):
-        """Rows around what waits at the gate, or sums around what waits in the result FIFO."""
+        """Rows around what waits at the gate, or sums around what waits in the result FIFO. Tiles may come later."""
+        if self.tiles <= 0 and self._chance(0.6):
+            self._tiles()
         depth = self.arch.accumulator_depth
         finish = self._chance(0.7)
         rows = self._about(self.limits.results - self.sums if finish and self._chance(0.6) else self.limits.rows)
@@ -135,7 +138,14 @@ class _Generator:
         self.fresh = False
 
     def _activate(self):
+        """Of sums that are there or come soon; at times of more."""
+        if self.sums <= 0 and self._chance(0.9):
+            self._product()
+            if self.sums <= 0:
+                return
         rows = self.sums if self.sums > 0 and self._chance(0.6) else self._about(max(2, self.sums))
+        if rows > self.sums > 0 and self._chance(0.7):
+            rows = self.sums
         channels = int(self.rng.integers(1, self.arch.cols + 1))
         stride = int(self.rng.integers(0, 2)) if rows < self.WINDOW - channels else 0
         extent = (rows - 1) * stride + channels
