@@ -8,7 +8,7 @@ import numpy as np
 
 from systolic import isa
 from systolic_sim.emulator import records
-from systolic_sim.flow import Limits
+from systolic_sim.flow_units import Limits
 from systolic_sim.programs.random import Case
 
 __all__ = ["hazard_program"]

@@ -16,7 +16,8 @@ from systolic_sim.accesses import access_faults
 from systolic_sim.claims.check import compare_any
 from systolic_sim.cycles.row_reader import RowReader as SteppedRowReader
 from systolic_sim.emulator import Emulator, EmulatorError
-from systolic_sim.flow import Flow, Limits
+from systolic_sim.flow import Flow
+from systolic_sim.flow_units import Limits
 from systolic_sim.hazard_programs import hazard_program
 from systolic_sim.programs.random import Case, random_program
 from systolic_sim.rtl.tpu import TpuRtl
