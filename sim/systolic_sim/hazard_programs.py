@@ -14,7 +14,7 @@ from systolic_sim.programs.random import Case
 __all__ = ["hazard_program"]
 
 _DRAWS = {"tiles": 4, "product": 6, "activate": 6, "store": 1, "load": 1, "pool": 1, "sync": 1, "nop": 1,
-          "mistake": 0.2}
+          "mistake": 0.5}
 
 
 def hazard_program(config, seed, *, length=10):
