@@ -123,7 +123,10 @@ class _Generator:
             self._tiles()
         depth = self.arch.accumulator_depth
         finish = self._chance(0.7)
-        rows = self._about(self.limits.results - self.sums if finish and self._chance(0.6) else self.limits.rows)
+        rooms = [self.limits.rows]
+        if finish:
+            rooms += [self.limits.results - self.sums, self.limits.results - self.sums + self.limits.rows]
+        rows = self._about(int(self.rng.choice(rooms)))
         sums = -(-rows // depth) if rows > depth else int(self.rng.choice([1, 1, 1, 2, 3]))
         rows = max(1, rows // sums)
         base, size = self._place(self.arch.rows + int(self.rng.integers(20)))
@@ -150,6 +153,8 @@ class _Generator:
         stride = int(self.rng.integers(0, 2)) if rows < self.WINDOW - channels else 0
         extent = (rows - 1) * stride + channels
         base, size = self._place(extent)
+        if self._chance(0.3):
+            base, size = self.low, self.WINDOW
         self._emit("activate", base=base, size=size, x_count=rows, x_stride=stride, channels=channels, parameters=0)
         self.sums -= rows
 
