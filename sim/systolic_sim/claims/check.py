@@ -6,13 +6,14 @@ import numpy as np
 
 from systolic import isa
 from systolic.errors import UserError
-from systolic_sim.cycles.tpu import predict
+from systolic_sim.cycles.tpu import CycleError, predict
 from systolic_sim.emulator import Emulator, EmulatorError
+from systolic_sim.hazard_programs import hazard_program
 from systolic_sim.programs.illegal import illegal_program
 from systolic_sim.programs.random import random_program
 from systolic_sim.rtl.tpu import TpuRtl
 
-__all__ = ["CheckError", "Comparison", "compare", "compare_illegal"]
+__all__ = ["CheckError", "Comparison", "compare", "compare_any", "compare_hazard", "compare_illegal"]
 
 #: Cycles after which an illegal program that waits for ever is stopped.
 _WATCHDOG = 3000
@@ -122,14 +123,70 @@ def compare_illegal(config, kind, seed, *, rtl=None, stalls=0.0):
     rtl.reset()
     rtl.connect(case.memory.copy(), stalls=stalls, seed=seed, faults=case.faults)
     outcome = rtl.run(case.address, case.length, watchdog=_WATCHDOG, ring_again=case.ring_again)
-    index = {} if expected.index is None else {"index": expected.index}
-    _same(where, {"halted": False, "error": case.error, "bus dead": False} | index,
-          {"halted": outcome.halted, "error": _error(outcome), "bus dead": outcome.bus_dead,
-           "index": outcome.error_index})
+    _same_end(where, expected, outcome)
     rtl.restart()
     _after_restart(config, rtl, seed, where)
     return Comparison(instructions=outcome.counters["instructions"], bytes=0, cycles=outcome.counters["cycles"],
                       error=case.error)
+
+
+def compare_hazard(config, seed, *, rtl=None, length=10, **options):
+    """The same with a program of :func:`.hazard_programs.hazard_program`; see :func:`compare_any`."""
+    case = hazard_program(config, seed, length=length)
+    where = f"{config.name}, hazard seed {seed}, {options}"
+    return compare_any(config, case, rtl=rtl, where=where, seed=seed, **options)
+
+
+def compare_any(config, case, *, rtl=None, where="", latency=10, stalls=0.0, seed=0, timing=True):
+    """Run a program that may be right, wrong or stuck on emulator, cycle model and compiled TPU.
+
+    Parameters
+    ----------
+    config : TpuConfig
+    case : .random_programs.Case
+    where : str
+        What messages begin with.
+    rtl, latency, stalls, seed, timing
+        As for :func:`compare`.
+
+    Returns
+    -------
+    Comparison
+
+    Raises
+    ------
+    CheckError
+        If the TPU ends otherwise than the emulator, which may allow several errors; if memory differs after ``halt``;
+        if the cycle model gets stuck where the TPU does not, or the other way round.
+    """
+    emulator, expected = Emulator(config, case.memory.copy()), None
+    try:
+        case.emulate(emulator)
+    except EmulatorError as error:
+        expected = error
+    rtl = rtl or TpuRtl(config)
+    rtl.reset()
+    memory = case.memory.copy()
+    rtl.connect(memory, latency=latency, stalls=stalls, seed=seed)
+    outcome = rtl.run(case.address, len(case.program), watchdog=_WATCHDOG)
+    _same_end(where, expected, outcome)
+    if expected is None:
+        _same_bytes(where, emulator.memory, memory)
+        _same(where, emulator.counters, outcome.counters)
+    if timing and not stalls and (expected is None or _error(outcome) == "watchdog"):
+        predicted = _predicted(config, case, latency)
+        _same(where, {"end of the cycle model": predicted is not None}, {"end of the cycle model": outcome.halted})
+        _same(where, predicted or {}, outcome.counters)
+    return Comparison(instructions=outcome.counters["instructions"], bytes=0 if expected else memory.size,
+                      cycles=outcome.counters["cycles"], error=_error(outcome))
+
+
+def _predicted(config, case, latency):
+    """Counters, or None if there is no end."""
+    try:
+        return predict(config, case.program, latency=latency, patience=_WATCHDOG).counters
+    except CycleError:
+        return None
 
 
 def _expected(config, case, where):
@@ -156,6 +213,21 @@ def _after_restart(config, rtl, seed, where):
     if not outcome.halted:
         raise CheckError(f"{where}: {_error(outcome)} after the restart")
     _same_bytes(f"{where}, after the restart", emulator.memory, memory)
+
+
+def _same_end(where, expected, outcome):
+    """Halt if no error is expected, else one of those that are possible."""
+    found = None if outcome.halted else (outcome.error_code, outcome.error_index)
+    possible = {None} if expected is None else expected.possible
+    if found not in possible and (found is None or (found[0], None) not in possible):
+        raise CheckError(f"{where}: {_end(found)} instead of {' or '.join(map(_end, possible))}")
+
+
+def _end(error):
+    if error is None:
+        return "halt"
+    code, index = error
+    return isa.ERRORS[code][0] + ("" if index is None else f" at {index}")
 
 
 def _error(outcome):

@@ -55,9 +55,10 @@ class SteppedMatrixUnit:
         None did because its tile had not been loaded, while weights of it went in, or not even that.
     """
 
-    __slots__ = ("_beats", "_credit", "_credits", "_flight", "_fresh", "_give", "_head", "_latest", "_loaded",
-                 "_results", "_rows", "_spare", "_start", "_take", "_turnaround", "_weights", "active", "cycle",
-                 "results_valid", "rows_ready", "weight_shift", "weight_stall", "weights_ready")
+    __slots__ = ("_beats", "_credit", "_credits", "_flight", "_fresh", "_give", "_head", "_held", "_last_one",
+                 "_latest", "_loaded", "_results", "_rows", "_spare", "_start", "_sure", "_take", "_turnaround",
+                 "_weights", "active", "cycle", "results_valid", "rows_ready", "weight_shift", "weight_stall",
+                 "weights_ready")
 
     def __init__(self, config):
         stages = config.fifo_stages
@@ -70,6 +71,8 @@ class SteppedMatrixUnit:
         # When a row went that had an accumulator address.
         self._latest = [-config.turnaround] * config.arch.accumulator_depth
         self._credits, self._credit, self._take, self._give = config.result_fifo_depth, True, False, False
+        # Whether two credits are left, whether the gate was held, whether the last one is sure.
+        self._sure, self._held, self._last_one = True, False, False
         self._beats, self._loaded = 0, False
         self._head, self._spare, self._fresh = None, None, True
         self.cycle = 0
@@ -153,11 +156,15 @@ class SteppedMatrixUnit:
         self._flight >>= 1
         if started:
             self._flight |= self._start
+        sure_of_one = self._credits > 0 and self._take <= self._give
         if self._take != self._give:
             if self._take:
-                self._credit = self._credits > 2
+                self._sure = self._credits > 2
                 self._credits -= 1
             else:
-                self._credit = self._credits > 0
+                self._sure = self._credits > 0
                 self._credits += 1
+        self._credit = self._sure or self._last_one
+        self._last_one = sure_of_one and self._held and not self._credit
+        self._held = not self._credit
         self._take, self._give = started, taken

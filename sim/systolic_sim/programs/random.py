@@ -79,8 +79,7 @@ class _Generator:
         self.recent = []  # first byte and size of data in memory
         self.written = np.zeros(self.arch.accumulator_depth, bool)
         self.tile_room = self.arch.weight_fifo_depth
-        # Credits for the last rows are counted late.
-        self.result_room = config.matrix.result_fifo_depth - 4
+        self.result_room = config.matrix.result_fifo_depth
         self._lay_out()
 
     def _lay_out(self):

@@ -5,7 +5,7 @@ import pytest
 from systolic import verilog
 from systolic.gateware.sequencer.scoreboard import Scoreboard
 from systolic.tpu_config import tpu_preset
-from systolic_sim.claims.check import CheckError, compare, compare_illegal
+from systolic_sim.claims.check import CheckError, compare, compare_hazard, compare_illegal
 from systolic_sim.programs.illegal import KINDS
 from systolic_sim.rtl.tpu import TpuRtl
 
@@ -35,6 +35,13 @@ def test_illegal_programs(rtl, kind):
     """The documented error at the documented instruction, and all is well after a restart; with and without stalls."""
     for seed, stalls in ((3, 0.0), (4, 0.4)):
         assert compare_illegal(TPU, kind, seed, rtl=rtl, stalls=stalls).error == KINDS[kind][0]
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_hazard_programs(rtl, seed):
+    """Halt, an error or the watchdog, at the instruction that the emulator says: at any latency and with stalls."""
+    options = {"latency": (1, 10, 40)[seed % 3], "stalls": (0, 0, 0.4)[seed // 3 % 3]}
+    compare_hazard(TPU, seed, rtl=rtl, **options)
 
 
 def test_a_scoreboard_that_misses_conflicts_is_found_out(monkeypatch):

@@ -146,8 +146,9 @@ class MatrixUnit(Shared):
     def _queue_results(self, m, finished, row_gate):
         """Finished sums wait in a FIFO; last rows at the gate, until it has room that no row before them will take.
 
-        Credits are counted one cycle late, for a short path from the streams; with two left, one is sure. Comparisons
-        are made ahead, whatever becomes of the count. :class:`.credits.Credits` has one flag, not these three.
+        Credits are counted one cycle late, for a short path from the streams; with two left, one is sure. So is the
+        last one while the gate has been held for two cycles: no row can be taking it. Comparisons are made ahead,
+        whatever becomes of the count. :class:`.credits.Credits` has one flag, not these three.
         """
         config = self.config
         depth, stages = config.result_fifo_depth, config.fifo_stages
@@ -158,14 +159,16 @@ class MatrixUnit(Shared):
         # Bit k says whether there are more than k credits.
         more = Signal(3, init=sum((depth > k) << k for k in range(3)))
         go, give = row_gate.o.valid & row_gate.o.payload.last, self.results.valid & self.results.ready
+        held, last_one = Signal(), Signal()
         less_now = delay(m, go & ~give, 1, "take", reset_less=False)
         more_now = delay(m, give & ~go, 1, "give", reset_less=False)
         m.d.comb += [
             queue.i.payload.eq(finished.payload), queue.i.valid.eq(finished.valid),
             self.results.payload.eq(queue.o.payload), self.results.valid.eq(queue.o.valid),
             queue.o.ready.eq(self.results.ready),
-            row_gate.room.eq(more[2] | (more[1] & ~less_now) | (more[0] & more_now)),
+            row_gate.room.eq(more[2] | last_one | (more[1] & ~less_now) | (more[0] & more_now)),
         ]
+        m.d.sync += [held.eq(~row_gate.room), last_one.eq(more[0] & ~less_now & held & ~row_gate.room)]
         with m.If(less_now):
             m.d.sync += [credits.eq(credits - 1), more.eq(Cat(credits > k + 1 for k in range(3)))]
         with m.If(more_now):

@@ -247,7 +247,8 @@ def test_accumulating_row_waits_for_its_entry(simulate):
 
 @pytest.mark.parametrize("name", ["1x1", "3x2", "4x5"])
 def test_results_not_taken_stop_last_rows_alone(simulate, name):
-    """``result_fifo_depth`` results wait; then last rows do too, others do not; room for two lets two go."""
+    """``result_fifo_depth`` results wait, whatever the gaps between their rows; then last rows do too, others do not;
+    room for one lets one go."""
     config = CONFIGS[name]
     depth = config.result_fifo_depth
     program = simple(config, depth + 5)
@@ -264,12 +265,12 @@ def test_results_not_taken_stop_last_rows_alone(simulate, name):
         # Two fill the gate.
         assert await rows_offered(ctx, unit, beats[depth:], 2 * depth, results_ready=0) == [0, 1]
         del beats[:depth + 2]
-        for gone in (0, 2, 0):
+        for _ in range(3):
             ctx.set(unit.results.ready, 1)
             assert ctx.get(unit.results.valid)
             await ctx.tick()
-            assert len(await rows_offered(ctx, unit, beats, 9, results_ready=0)) == gone
-            del beats[:gone]
+            assert len(await rows_offered(ctx, unit, beats, 9, results_ready=0)) == 1
+            del beats[:1]
         # The rest comes out one a cycle, with nothing missing: not the two at the gate either.
         ctx.set(unit.results.ready, 1)
         count = 0
@@ -277,7 +278,29 @@ def test_results_not_taken_stop_last_rows_alone(simulate, name):
             count += 1
             assert ctx.get(unit.results.payload[0]) == config.arch.rows
             await ctx.tick()
-        assert count == depth - 1 + 2
+        assert count == depth + 2
+    run_after_reset(simulate, config, bench)
+
+
+@pytest.mark.parametrize("gap", range(1, 7))
+@pytest.mark.parametrize("name", ["1x1", "4x5"])
+def test_the_last_room_is_taken_after_any_gap(simulate, name, gap):
+    """Exactly ``result_fifo_depth`` rows go, and two wait at the gate, however far apart the last of them came."""
+    config = CONFIGS[name]
+    depth = config.result_fifo_depth
+    program = simple(config, depth + 5)
+    beats = row_beats(program)
+
+    async def bench(ctx, unit, reset):
+        await load(ctx, unit, program.beats)
+        await ctx.tick().repeat(config.arch.rows + config.weight_latency)
+        accepted = len(await rows_offered(ctx, unit, beats[:depth - 4], 2 * depth, results_ready=0))
+        for beat in beats[accepted:]:
+            accepted += len(await rows_offered(ctx, unit, [beat], 1, results_ready=0))
+            ctx.set(unit.rows.valid, 0)
+            await ctx.tick().repeat(gap)
+        accepted += len(await rows_offered(ctx, unit, beats[accepted:], 20, results_ready=0))
+        assert accepted == depth + 2
     run_after_reset(simulate, config, bench)
 
 

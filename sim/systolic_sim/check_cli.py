@@ -1,0 +1,52 @@
+"""``systolic check``: what is wrong with a TPU's program, without running it."""
+
+from pathlib import Path
+
+from systolic import isa
+from systolic.errors import UserError
+from systolic.tpu_config import TPU_PRESETS, tpu_preset
+
+__all__ = ["add"]
+
+
+def add(subparsers):
+    """Add ``systolic check``."""
+    parser = subparsers.add_parser(
+        "check", help="find what is wrong with a TPU's program", description="Find every error of a program that does "
+        "not depend on its data: instructions that the machine refuses, accesses outside their regions, tiles and sums "
+        "that are missing or left over, and waits that never end. A line per error; exit code 1 if there is one.")
+    parser.add_argument("program", help="text as assemble reads it, or bytes as it writes them")
+    parser.add_argument("--tpu", required=True, metavar="PRESET", help=f"the machine: {', '.join(TPU_PRESETS)}")
+    parser.set_defaults(run=_check)
+
+
+def _check(args):
+    from .program_check import check_program, executed  # only here: numpy takes a while to import
+
+    tpu, code = tpu_preset(args.tpu), _code(args.program)
+    found = check_program(tpu, code)
+    for each in found:
+        print(each)
+    if found:
+        return 1
+    count, all_of_them = len(executed(code)), len(code) // isa.BYTES
+    behind = f"; {all_of_them - count} behind halt are never executed" if count < all_of_them else ""
+    print(f"{args.program}: fine on {tpu.name}, instructions: {count}{behind}")
+    return 0
+
+
+def _code(path):
+    """Bytes of a program. Those of instructions have zeros among them, a text has none."""
+    try:
+        content = Path(path).read_bytes()
+    except OSError as error:
+        raise UserError(f"cannot read {path}: {error.strerror}") from None
+    try:
+        code = content if b"\0" in content else isa.encode(isa.assemble(content.decode()))
+    except UnicodeDecodeError:
+        raise UserError(f"{path} is neither a text nor a program") from None
+    except isa.IsaError as error:
+        raise UserError(f"{path}: {error}") from None
+    if len(code) % isa.BYTES:
+        raise UserError(f"{path}: a program has a multiple of {isa.BYTES} bytes, not {len(code)}")
+    return code

@@ -1,0 +1,165 @@
+"""``systolic check``: what it finds is what the machine stops with, and it says what to do."""
+
+import numpy as np
+import pytest
+
+from systolic import isa
+from systolic.cli import main
+from systolic.config import Arch, Config
+from systolic.tpu_config import TpuConfig, tpu_preset
+from systolic_sim.flow import Flow
+from systolic_sim.hazard_programs import hazard_program
+from systolic_sim.program_check import check_program
+from systolic_sim.programs.illegal import KINDS, illegal_program
+from systolic_sim.programs.random import random_program
+
+ODD = TpuConfig(matrix=Config(arch=Arch(
+    rows=5, cols=3, accumulator_depth=48, result_fifo_depth=48, weight_fifo_depth=1)),
+                lanes=2, buffer_size=16 * 256, bus_bytes=16, burst_beats=4, reads_in_flight=2, name="odd")
+ALL = [tpu_preset("tpu_4x4"), tpu_preset("tpu_8x8"), ODD]
+each_tpu = pytest.mark.parametrize("tpu", ALL, ids=lambda tpu: tpu.name)
+
+
+@pytest.fixture
+def check(tmp_path, capsys):
+    """Runs the command on a text or bytes; exit code and lines."""
+    def run(program, tpu="tpu_4x4"):
+        path = tmp_path / "program"
+        path.write_bytes(program.encode() if isinstance(program, str) else program)
+        code = main(["check", str(path), "--tpu", tpu])
+        out = capsys.readouterr()
+        return code, (out.err if code == 2 else out.out).splitlines()
+    return run
+
+
+@each_tpu
+def test_nothing_is_wrong_with_legal_programs(tpu):
+    for seed in range(30):
+        assert check_program(tpu, isa.encode(random_program(tpu, seed).program)) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind, (error, _) in KINDS.items()
+                                  if error not in ("bus_read", "bus_write", "fetch", "busy")])
+def test_every_illegal_kind_is_found(kind):
+    """The documented error, at the instruction where the machine meets it, and nothing before."""
+    for tpu in ALL:
+        case = illegal_program(tpu, kind, 2)
+        code = case.memory[case.address:][:isa.BYTES * case.length].tobytes()
+        found = check_program(tpu, code)
+        expected = Flow(tpu).run(code).errors[0]
+        assert (found[0].error, found[0].index) == expected and expected[0] == case.error
+        assert f"{expected[1]}: " in str(found[0]) and isa.ERRORS[_code(case.error)][1] in str(found[0])
+
+
+def _code(error):
+    return next(code for code, (name, _) in isa.ERRORS.items() if name == error)
+
+
+@each_tpu
+def test_what_gets_stuck_is_found(tpu):
+    for seed in range(150):
+        code = isa.encode(hazard_program(tpu, seed).program)
+        errors, found = Flow(tpu).run(code).errors, check_program(tpu, code)
+        assert bool(errors) == bool(found), seed
+        assert {error for error in errors if error[0] != "watchdog"} <= {(each.error, each.index) for each in found}
+        if [name for name, _ in errors] == ["watchdog"] and not {"region", "buffer", "field", "overlap"} & {
+                each.error for each in found}:
+            assert [(each.error, each.index) for each in found] == errors
+
+
+def test_lines(check):
+    """A line per error, in order: of every instruction, not only of the first."""
+    code, lines = check("""
+        set_configuration rounding=3
+        read_weights memory=2 memory_size=16
+        activate size=1 channels=5 parameters=0x10
+        load_table from_base=8000
+        read_weights memory_size=31 tile_count=2
+        matrix_multiply size=4 accumulator=63 x_count=2
+        activate size=4 channels=2 x_count=4 x_stride=1
+        activate size=4 channels=2 per_channel=1
+        matrix_multiply size=8 x_count=4 x_stride=2 c_count=2
+        pool size=1 from_size=1 channels=2
+        """)
+    assert code == 1
+    for line, expected in zip(lines, [
+        "0: set_configuration rounding=3: a field is zero or too large, or an address not a multiple of the bus width: "
+        "rounding must be from 0 to 2, not 3",
+        "memory must be a multiple of the 4 bytes of the bus, not 2", "channels must be from 1 to 4, not 5",
+        "from_base=8000 ends at 8256, the buffer at 8192",
+        "tile 1 of 2 is not inside, a tile has 16 bytes: memory_size=32",
+        "row 1 of a tile belongs to entry 64, the last is 63", "output 3 is not inside its region",
+        "parameters_size must be at least 32, not 16", "row 3 of tile 0 is not inside base and size",
+        "an input or output is not inside", "10: (the end): the program ends without halt: end it with halt",
+    ], strict=True):
+        assert expected in line
+
+
+@pytest.mark.parametrize("program, expected", [
+    ("activate size=1 parameters=64\nhalt", "1: halt: nothing moved for as many cycles as the watchdog allows: it "
+     "waits until instruction 0 has ended; that waits for sums"),
+    ("activate size=1 parameters=64\nwrite_host_memory memory_size=1 size=1 row_bytes=1\nhalt",
+     "it waits for instruction 0, which needs the same bytes; that waits for sums"),
+    ("matrix_multiply size=8 x_count=20\nsync\nread_weights memory_size=16\nhalt", "1: sync: nothing moved for as many "
+     "cycles as the watchdog allows: it waits until instruction 0 has ended; that waits for a weight tile"),
+    ("matrix_multiply size=8 x_count=9\nsync", "it waits for rows, of which only 2 can be at the gate; that waits"),
+    ("read_weights memory_size=16000 tile_count=1000\nsync", "has ended; that waits for room for weights"),
+    ("read_weights memory_size=16\nhalt", "weight tiles left: 1"),
+    ("matrix_multiply size=4\nhalt", "weight tiles missing: 1"),
+    ("read_weights memory_size=16\nmatrix_multiply size=4 finish=1 x_count=3\nhalt", "rows of sums left: 3"),
+    ("read_weights memory_size=16\nmatrix_multiply size=4 accumulate=1\nhalt", "1: matrix_multiply accumulate=1 "
+     "size=0x4: a sum on entries never written"),
+    ("", "0: (the end): SLVERR or DECERR on an instruction, or a program that is not on a 64-byte boundary or empty"),
+])
+def test_flow_in_words(check, program, expected):
+    code, lines = check(program)
+    assert code == 1 and len(lines) == 1 and expected in lines[0]
+
+
+def test_results_over_the_rows(check):
+    """More finished rows than there is room for, and the activate that would take them held by their own multiply."""
+    def program(rows):
+        return f"""
+            read_host_memory memory=0x8000 memory_size=1920 size=1920 row_bytes=1920
+            read_weights memory=0xA000 memory_size=256 tile_count=4
+            matrix_multiply finish=1 size=1920 x_count={rows} x_stride=8 n_count=4
+            activate base=8 size=1900 x_count={4 * rows} parameters=0x8000
+            halt"""
+    code, lines = check(program(240), "tpu_8x8")
+    assert code == 1 and len(lines) == 1
+    assert "3: activate" in lines[0] and "waits for room in the result FIFO of 256 rows" in lines[0]
+    assert check(program(67), "tpu_8x8")[0] == 0
+
+
+def test_text_or_bytes(check):
+    text = "nop\nsync\nhalt\nnop\n"
+    for program in (text, isa.encode(isa.assemble(text))):
+        code, lines = check(program)
+        assert code == 0 and lines[0].endswith("fine on tpu_4x4, instructions: 3; 1 behind halt are never executed")
+    code, lines = check(b"\xee" + bytes(63) + b"\x00\x01" + bytes(62) + b"\x01" + bytes(63))
+    assert code == 1 and [line.partition(":")[0] for line in lines] == ["0", "1"]
+    assert "opcode 0xee: no such instruction: take one that systolic isa lists" in lines[0]
+    assert "nop: a reserved bit is set: clear bit 8 of word 0" in lines[1]
+
+
+def test_too_long():
+    found = check_program(ODD, bytes(isa.BYTES) * 65536 + isa.encode([isa.operation("halt")]))
+    assert [(each.error, each.index) for each in found] == [("end", 65535)] and "two programs" in found[0].advice
+
+
+def test_bad_usage(check, tmp_path, capsys):
+    for program, message in (("jump", "line 1: instruction must be one of"),
+                             (b"\xff\xfe", "neither a text nor a program"),
+                             (b"\0" * 65, "a program has a multiple of 64 bytes, not 65")):
+        code, lines = check(program)
+        assert code == 2 and message in lines[0]
+    code, lines = check("halt", "tpu_9x9")
+    assert code == 2 and "must be one of tpu_4x4, " in lines[0]
+    assert main(["check", str(tmp_path / "none"), "--tpu", "tpu_4x4"]) == 2
+    assert "cannot read" in capsys.readouterr().err
+
+
+def test_numpy_values_of_a_program_do_not_matter():
+    """Programs made with numpy's integers are checked like others."""
+    op = isa.operation("matrix_multiply", size=np.int64(4), x_count=np.int32(3))
+    assert [each.error for each in check_program(ODD, isa.encode([op, isa.operation("halt")]))][:1] == ["region"]
