@@ -1,7 +1,7 @@
 """The instruction set, executed one instruction after the other on the golden models.
 
 What a TPU does side by side, :class:`Emulator` does in the order of the program; the machine's scoreboard sees to it
-that nobody can tell. :class:`.flow.Flow` goes through a program first: it finds the errors, and whether the program
+that nobody can tell. :class:`.check.flow.Flow` goes through a program first: it finds the errors, and whether the program
 gets stuck. What is executed then has none. Rows whose tile, and instructions whose sums, only come from an instruction
 after them wait until then.
 """
@@ -12,8 +12,8 @@ import numpy as np
 
 from systolic import isa
 from systolic.errors import UserError
-from systolic_sim.accesses import Tiles, check_instruction
-from systolic_sim.flow import Flow
+from systolic_sim.check.accesses import Tiles, check_instruction
+from systolic_sim.check.flow import Flow
 from systolic_sim.golden import activation
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import Program

@@ -8,7 +8,7 @@ from systolic import isa
 from systolic.errors import UserError
 from systolic_sim.cycles.tpu import CycleError, predict
 from systolic_sim.emulator import Emulator, EmulatorError
-from systolic_sim.hazard_programs import hazard_program
+from systolic_sim.programs.hazard import hazard_program
 from systolic_sim.programs.illegal import illegal_program
 from systolic_sim.programs.random import random_program
 from systolic_sim.rtl.tpu import TpuRtl
@@ -131,7 +131,7 @@ def compare_illegal(config, kind, seed, *, rtl=None, stalls=0.0):
 
 
 def compare_hazard(config, seed, *, rtl=None, length=10, **options):
-    """The same with a program of :func:`.hazard_programs.hazard_program`; see :func:`compare_any`."""
+    """The same with a program of :func:`.programs.hazard.hazard_program`; see :func:`compare_any`."""
     case = hazard_program(config, seed, length=length)
     where = f"{config.name}, hazard seed {seed}, {options}"
     return compare_any(config, case, rtl=rtl, where=where, seed=seed, **options)

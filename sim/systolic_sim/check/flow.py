@@ -20,8 +20,8 @@ import collections
 import dataclasses
 
 from systolic import isa
-from systolic_sim.accesses import access_faults, check_fields, regions
-from systolic_sim.flow_units import NEVER, Limits, Rows, Sums, Weights
+from systolic_sim.check.accesses import access_faults, check_fields, regions
+from systolic_sim.check.units import NEVER, Limits, Rows, Sums, Weights
 
 __all__ = ["Flow", "Stuck"]
 

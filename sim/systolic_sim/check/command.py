@@ -21,7 +21,7 @@ def add(subparsers):
 
 
 def _check(args):
-    from .program_check import check_program, executed  # only here: numpy takes a while to import
+    from .program import check_program, executed  # only here: numpy takes a while to import
 
     tpu, code = tpu_preset(args.tpu), _code(args.program)
     found = check_program(tpu, code)

@@ -7,9 +7,9 @@ from systolic import isa
 from systolic.cli import main
 from systolic.config import Arch, Config
 from systolic.tpu_config import TpuConfig, tpu_preset
-from systolic_sim.flow import Flow
-from systolic_sim.hazard_programs import hazard_program
-from systolic_sim.program_check import check_program
+from systolic_sim.check.flow import Flow
+from systolic_sim.check.program import check_program
+from systolic_sim.programs.hazard import hazard_program
 from systolic_sim.programs.illegal import KINDS, illegal_program
 from systolic_sim.programs.random import random_program
 

@@ -5,8 +5,8 @@ import dataclasses
 import numpy as np
 
 from systolic import isa
-from systolic_sim.accesses import access_faults, check_fields, regions, wrong_field
-from systolic_sim.flow import Flow
+from systolic_sim.check.accesses import access_faults, check_fields, regions, wrong_field
+from systolic_sim.check.flow import Flow
 
 __all__ = ["Finding", "check_program", "executed"]
 
