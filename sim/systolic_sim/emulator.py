@@ -1,9 +1,9 @@
 """The instruction set, executed one instruction after the other on the golden models.
 
 What a TPU does side by side, :class:`Emulator` does in the order of the program; the machine's scoreboard sees to it
-that nobody can tell. :class:`.check.flow.Flow` goes through a program first: it finds the errors, and whether the program
-gets stuck. What is executed then has none. Rows whose tile, and instructions whose sums, only come from an instruction
-after them wait until then.
+that nobody can tell. :class:`.check.flow.Flow` goes through a program first: it finds the errors, and whether the
+program gets stuck. What is executed then has none. Rows whose tile, and instructions whose sums, only come from an
+instruction after them wait until then.
 """
 
 import collections
