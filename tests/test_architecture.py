@@ -29,7 +29,7 @@ FLOORS = [
 
 #: What has to load where there is no Amaranth.
 DATA = ["systolic.errors", "systolic.formats", "systolic.config", "systolic.tpu_config", "systolic.isa",
-        "systolic.registers", "systolic_sim.golden",
+        "systolic.registers", "systolic.compiler", "systolic.compiler.layers", "systolic.host", "systolic_sim.golden",
         "systolic_sim.cycles.schedule", "systolic_sim.emulator"]
 
 
