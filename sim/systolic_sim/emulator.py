@@ -15,10 +15,11 @@ from systolic.errors import UserError
 from systolic_sim.check.accesses import Tiles, check_instruction
 from systolic_sim.check.flow import Flow
 from systolic_sim.golden import activation
+from systolic_sim.golden.layout import unpack_diagonals, unpack_records, unpack_tiles
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import Program
 
-__all__ = ["Emulator", "EmulatorError", "check_instruction", "pack_diagonals", "pack_tiles", "records"]
+__all__ = ["Emulator", "EmulatorError", "check_instruction"]
 
 _CODES = {name: code for code, (name, _) in isa.ERRORS.items()}
 
@@ -169,7 +170,7 @@ class Emulator:
     def _read_weights(self, op):
         size = self.config.tile_bytes(diagonal=bool(op.diagonal))
         code = self.memory[op.memory:op.memory + op.tile_count * size]
-        unpack = _unpack_diagonals if op.diagonal else _unpack_tiles
+        unpack = unpack_diagonals if op.diagonal else unpack_tiles
         for tile in unpack(self.config, code):
             self._unit.load(tile)
         self._tiles += op.tile_count
@@ -219,7 +220,7 @@ class Emulator:
 
     def _records(self, address, count):
         code = self.buffer[address:address + count * isa.RECORD_BYTES]
-        return np.frombuffer(code.tobytes(), activation.RECORD)
+        return unpack_records(code)
 
     def _pixels(self, start, counts, strides, channels):
         """Addresses [*counts, channels] of pixels."""
@@ -260,88 +261,3 @@ class Emulator:
 
     def _load_table(self, op):
         self.table = self.buffer[op.from_base:op.from_base + isa.TABLE_BYTES].view(np.int8).copy()
-
-
-def pack_tiles(config, tiles):
-    """Bytes in memory of weight tiles, for read_weights.
-
-    Parameters
-    ----------
-    config : TpuConfig
-    tiles : int8 array [T, R, C]
-
-    Returns
-    -------
-    bytes
-        ``unit.tile_bytes()`` a tile.
-    """
-    arch = config.matrix.arch
-    tiles = _shaped("tiles", tiles, (arch.rows, arch.cols))[:, ::-1]
-    together = config.weight_rows_per_beat
-    words = np.pad(tiles, [(0, 0), (0, -arch.rows % together), (0, 0)])
-    words = words.reshape(-1, together * arch.cols)
-    padding = config.weight_beats_per_row * config.bus_bytes - together * arch.cols
-    return np.pad(words, [(0, 0), (0, padding)]).tobytes()
-
-
-def pack_diagonals(config, weights):
-    """Bytes in memory of diagonal weight tiles, for read_weights.
-
-    Parameters
-    ----------
-    config : TpuConfig
-    weights : int8 array [T, C]
-        Element j of a tile is the weight from row j to column j.
-
-    Returns
-    -------
-    bytes
-        ``unit.tile_bytes(diagonal=True)`` a tile.
-    """
-    weights = _shaped("weights", weights, (config.matrix.arch.cols,))
-    padding = config.tile_bytes(diagonal=True) - weights.shape[1]
-    return np.pad(weights, [(0, 0), (0, padding)]).tobytes()
-
-
-def records(bias, multiplier, shift=0):
-    """Bytes of parameter records.
-
-    Parameters
-    ----------
-    bias : int32 array
-    multiplier : int or float32 array
-        Of :func:`.golden.requantise.quantise_multiplier`, or, for rounding fp32, the scale itself.
-    shift : int array
-        All three broadcast against each other.
-
-    Returns
-    -------
-    bytes
-        16 a record.
-    """
-    scale = multiplier if np.asarray(multiplier).dtype.kind == "f" else None
-    return activation.record(bias, 0 if scale is not None else multiplier, shift, scale=scale).tobytes()
-
-
-def _shaped(name, array, shape):
-    array = np.asarray(array, np.int8)
-    if array.shape[1:] != shape:
-        raise ValueError(f"{name} must be [T, {', '.join(map(str, shape))}], not {list(array.shape)}")
-    return array
-
-
-def _unpack_tiles(config, code):
-    arch = config.matrix.arch
-    together = config.weight_rows_per_beat
-    words = code.view(np.int8).reshape(-1, config.weight_beats_per_row * config.bus_bytes)[:, :together * arch.cols]
-    tiles = words.reshape(-1, -(-arch.rows // together) * together, arch.cols)
-    return tiles[:, :arch.rows][:, ::-1]
-
-
-def _unpack_diagonals(config, code):
-    arch = config.matrix.arch
-    weights = code.view(np.int8).reshape(-1, config.tile_bytes(diagonal=True))[:, :min(arch.rows, arch.cols)]
-    tiles = np.zeros((len(weights), arch.rows, arch.cols), np.int8)
-    diagonal = np.arange(weights.shape[1])
-    tiles[:, diagonal, diagonal] = weights
-    return tiles

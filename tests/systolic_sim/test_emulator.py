@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 
 from systolic import isa
+from systolic.compiler.layout import pack_diagonals, pack_tiles, records
+from systolic.compiler.quantise import quantise_multiplier
 from systolic.isa import operation
-from systolic.tpu_config import TPU_PRESETS, tpu_preset
-from systolic_sim.emulator import Emulator, EmulatorError, check_instruction, pack_diagonals, pack_tiles, records
+from systolic.tpu_config import tpu_preset
+from systolic_sim.emulator import Emulator, EmulatorError, check_instruction
 from systolic_sim.golden import activation
-from systolic_sim.golden.requantise import quantise_multiplier, requantise
+from systolic_sim.golden.requantise import requantise
 
 NAMES = ["tpu_4x4", "tpu_8x8", "tpu_12x20", "tpu_16x16"]
 OUT = 0x8000
@@ -164,22 +166,6 @@ def test_transfers_with_strides():
                   memory_stride=16, stride=7), HALT])
     assert [memory[OUT + 16 * row:][:4].tolist() for row in range(4)] == [
         [8 + 24 * row + i for i in range(3)] + [0] for row in range(4)]
-
-
-@pytest.mark.parametrize("name", TPU_PRESETS)
-def test_packed_tiles_have_the_size_that_the_tpu_says(name):
-    tpu = tpu_preset(name)
-    arch = tpu.matrix.arch
-    tiles = np.arange(2 * arch.rows * arch.cols).reshape(2, arch.rows, arch.cols).astype(np.int8)
-    code = np.frombuffer(pack_tiles(tpu, tiles), np.int8)
-    assert len(code) == 2 * tpu.tile_bytes()
-    # The last row first; a word before the next row begins in a new one.
-    assert np.array_equal(code[:arch.cols], tiles[0, -1])
-    second = arch.cols if tpu.weight_rows_per_beat > 1 else tpu.weight_beats_per_row * tpu.bus_bytes
-    assert np.array_equal(code[second:second + arch.cols], tiles[0, -2])
-    assert len(pack_diagonals(tpu, tiles[:, 0])) == 2 * tpu.tile_bytes(diagonal=True)
-    with pytest.raises(ValueError, match=r"tiles must be \[T, "):
-        pack_tiles(tpu, tiles[0])
 
 
 def test_state_lives_on_and_restart_ends_it():

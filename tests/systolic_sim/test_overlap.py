@@ -6,9 +6,11 @@ import numpy as np
 import pytest
 
 from systolic import isa
+from systolic.compiler.layout import records
 from systolic.config import Arch, Config
+from systolic.host import Driver
 from systolic.tpu_config import TpuConfig
-from systolic_sim.emulator import Emulator, EmulatorError, records
+from systolic_sim.emulator import Emulator, EmulatorError
 from systolic_sim.rtl.tpu import TpuRtl
 
 TPU = TpuConfig(name="overlap", lanes=2, buffer_size=2048, burst_beats=8, reads_in_flight=2, matrix=Config(
@@ -38,7 +40,7 @@ def outcome(rtl, step):
         error = stopped.code, stopped.index
     rtl.reset()
     rtl.connect(memory, latency=3)
-    ended = rtl.run(PROGRAM, len(program), watchdog=2000)
+    ended = Driver(rtl).run(PROGRAM, len(program), watchdog=2000)
     assert (None if ended.halted else (ended.error_code, ended.error_index)) == error
     assert error or np.array_equal(memory, emulator.memory)
     return error

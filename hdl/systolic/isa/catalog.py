@@ -1,35 +1,37 @@
 """The table: every instruction with its fields, their limits, and the regions it reads and writes."""
 
+from typing import Any
+
 from .model import RECORD_BYTES, TABLE_BYTES, Field, Instruction, Region
 
 __all__ = ["INSTRUCTIONS"]
 
 
-def _word(name, word, doc, **options):
+def _word(name: str, word: int, doc: str, **options: Any) -> Field:
     return Field(name=name, word=word, low=0, width=32, doc=doc, **options)
 
 
-def _half(name, word, half, doc, **options):
+def _half(name: str, word: int, half: int, doc: str, **options: Any) -> Field:
     return Field(name=name, word=word, low=16 * half, width=16, doc=doc, **options)
 
 
-def _byte(name, word, byte, doc, **options):
+def _byte(name: str, word: int, byte: int, doc: str, **options: Any) -> Field:
     return Field(name=name, word=word, low=8 * byte, width=8, doc=doc, **options)
 
 
-def _flag(name, bit, doc):
+def _flag(name: str, bit: int, doc: str) -> Field:
     return Field(name=name, word=0, low=8 + bit, width=1, doc=doc)
 
 
-def _stride(name, word, doc):
+def _stride(name: str, word: int, doc: str) -> Field:
     return Field(name=name, word=word, low=0, width=24, doc=f"bytes from one {doc} to the next", signed=True)
 
 
-def _count(name, word, half, doc):
+def _count(name: str, word: int, half: int, doc: str) -> Field:
     return _half(name, word, half, doc, least=1, default=1)
 
 
-def _transfer(direction):
+def _transfer(direction: str) -> tuple[Field, ...]:
     return (
         _word("memory", 1, "first byte in memory", aligned=True),
         _word("memory_size", 2, "bytes of the memory region", least=1),
@@ -64,7 +66,7 @@ _FROM = (
 _WRITES = Region("buffer", True, "base", "size")
 
 
-def _streamed(base, size, first, stride, *more):
+def _streamed(base: str, size: str, first: str, stride: str, *more: tuple[str, str | int]) -> Region:
     """A region whose bytes are read while outputs are written."""
     pairs = ((first, "base"), (f"{stride}_x_stride", "x_stride"), (f"{stride}_y_stride", "y_stride"), *more)
     return Region("buffer", False, base, size, in_place=pairs)

@@ -1,9 +1,10 @@
 """Operations: instructions with the values of their fields, to bytes and back."""
 
 import dataclasses
+from collections.abc import Iterable, Mapping
 
 from .catalog import INSTRUCTIONS
-from .model import BYTES, ROUNDINGS, IsaError
+from .model import BYTES, ROUNDINGS, Field, Instruction, IsaError, Region
 
 __all__ = ["Operation", "by_opcode", "decode", "encode", "most", "operation", "overlaps", "used_bits"]
 
@@ -17,32 +18,33 @@ class Operation:
     """An instruction with its fields' values: what programs are lists of."""
 
     name: str
-    values: dict = dataclasses.field(default_factory=dict)
+    values: dict[str, int] = dataclasses.field(default_factory=dict)
 
     @property
-    def instruction(self):
+    def instruction(self) -> Instruction:
         """Its row of the table."""
         return _by_name(self.name)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> int:
         try:
-            return self.__dict__["values"][name]
+            value: int = self.__dict__["values"][name]
+            return value
         except KeyError:
             raise AttributeError(name) from None
 
 
-def _by_name(name):
+def _by_name(name: str) -> Instruction:
     if name not in _NAMES:
         raise IsaError(f"instruction must be one of {', '.join(_NAMES)}, not {name!r}")
     return _NAMES[name]
 
 
-def by_opcode(opcode):
+def by_opcode(opcode: int) -> Instruction | None:
     """The instruction of that opcode, or ``None``."""
     return _OPCODES.get(opcode)
 
 
-def operation(name, /, **values):
+def operation(name: str, /, **values: int) -> Operation:
     """An operation with defaults for the fields not given.
 
     Raises
@@ -62,7 +64,7 @@ def operation(name, /, **values):
     return Operation(name, complete)
 
 
-def encode(operations):
+def encode(operations: Iterable[Operation]) -> bytes:
     """Bytes of a program.
 
     Parameters
@@ -77,14 +79,14 @@ def encode(operations):
     return b"".join(_encode(each).to_bytes(BYTES, "little") for each in operations)
 
 
-def _encode(each):
+def _encode(each: Operation) -> int:
     bits = each.instruction.opcode
     for field in each.instruction.fields:
         bits |= (each.values[field.name] & ((1 << field.width) - 1)) << field.offset
     return bits
 
 
-def decode(code):
+def decode(code: bytes) -> list[Operation]:
     """Operations of a program's bytes: the reverse of :func:`encode`.
 
     Raises
@@ -98,7 +100,7 @@ def decode(code):
             for index in range(len(code) // BYTES)]
 
 
-def _decode(index, bits):
+def _decode(index: int, bits: int) -> Operation:
     instruction = by_opcode(bits & 0xFF)
     if instruction is None:
         raise IsaError(f"instruction {index}: opcode {bits & 0xFF:#04x} does not exist")
@@ -111,7 +113,7 @@ def _decode(index, bits):
     return Operation(instruction.name, values)
 
 
-def overlaps(operation):
+def overlaps(operation: Operation) -> list[bool | None]:
     """Which regions of an operation overlap what it writes while it still reads them.
 
     Parameters
@@ -124,10 +126,10 @@ def overlaps(operation):
         For each region of its instruction: ``None`` if it does not overlap the output or is read before the first
         write; else whether the operation works on it in place.
     """
-    values, found = operation.values, []
+    values, found = operation.values, list[bool | None]()
     target = next((region for region in operation.instruction.regions if region.writes), None)
     for region in operation.instruction.regions:
-        if not region.in_place or not _meet(values, region, target):
+        if not region.in_place or target is None or not _meet(values, region, target):
             found.append(None)
         else:
             found.append(all(values[name] == (values[other] if isinstance(other, str) else other)
@@ -135,21 +137,21 @@ def overlaps(operation):
     return found
 
 
-def _meet(values, first, second):
+def _meet(values: Mapping[str, int], first: Region, second: Region) -> bool:
     (low, end), (other, other_end) = (
         (values[each.base], values[each.base] + (each.size if isinstance(each.size, int) else values[each.size]))
         for each in (first, second))
     return low < other_end and other < end
 
 
-def most(field, rows, cols):
+def most(field: Field, rows: int, cols: int) -> int:
     """Largest value the machine takes in a field, for an array of that shape."""
     less = field.name.endswith("less")
     bounds = {None: field.range[1], "rows": rows - less, "cols": cols - less, "roundings": len(ROUNDINGS) - 1}
     return bounds[field.most]
 
 
-def used_bits(instruction):
+def used_bits(instruction: Instruction) -> int:
     """Mask of an instruction's bits that are not reserved."""
     mask = 0xFF
     for field in instruction.fields:

@@ -80,12 +80,12 @@ class Field:
     default: int = 0
 
     @property
-    def offset(self):
+    def offset(self) -> int:
         """First bit, counted through the instruction."""
         return 32 * self.word + self.low
 
     @property
-    def range(self):
+    def range(self) -> tuple[int, int]:
         """Smallest and largest value that its bits can hold."""
         half = 1 << (self.width - 1)
         return (-half, half - 1) if self.signed else (0, 2 * half - 1)
@@ -111,7 +111,7 @@ class Region:
     writes: bool
     base: str
     size: str | int
-    in_place: tuple = ()
+    in_place: tuple[tuple[str, str | int], ...] = ()
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -122,10 +122,10 @@ class Instruction:
     opcode: int
     unit: str
     doc: str
-    fields: tuple = ()
-    regions: tuple = ()
+    fields: tuple[Field, ...] = ()
+    regions: tuple[Region, ...] = ()
 
-    def field(self, name):
+    def field(self, name: str) -> Field:
         """The field of that name; IsaError if there is none."""
         for field in self.fields:
             if field.name == name:

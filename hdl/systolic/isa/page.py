@@ -1,7 +1,7 @@
 """The reference page docs/isa.md, from the table."""
 
 from .catalog import INSTRUCTIONS
-from .model import ErrorCode
+from .model import ErrorCode, Field, Region
 
 __all__ = ["document"]
 
@@ -12,7 +12,7 @@ an error before one that does not.
 """
 
 
-def document():
+def document() -> str:
     """The reference page, Markdown."""
     lines = ["# Instruction set", "", _INTRODUCTION,
              "Written by `systolic isa`, from the table in hdl/systolic/isa/catalog.py.", ""]
@@ -33,7 +33,7 @@ def document():
     return "\n".join(lines)
 
 
-def _in_place(region):
+def _in_place(region: Region) -> str:
     """The rule for a region that is read while the instruction writes."""
     equal = ", ".join(f"`{name}` = " + (f"`{other}`" if isinstance(other, str) else str(other))
                       for name, other in region.in_place)
@@ -41,7 +41,7 @@ def _in_place(region):
             f"{equal}, and every output begins at or behind the end of the one before it.")
 
 
-def _row(field):
+def _row(field: Field) -> str:
     low, high = field.range
     limits = f"{max(low, field.least) if not field.signed else low} to {high}"
     if field.most:

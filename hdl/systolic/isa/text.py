@@ -1,12 +1,14 @@
 """The assembler and its reverse: a text, an instruction a line."""
 
-from .codec import operation
+from collections.abc import Iterable, Iterator
+
+from .codec import Operation, operation
 from .model import IsaError
 
 __all__ = ["assemble", "disassemble"]
 
 
-def assemble(text):
+def assemble(text: str) -> list[Operation]:
     """Operations of a text: an instruction a line, ``name field=value ...``; from ``#`` on it is a comment.
 
     Raises
@@ -25,7 +27,7 @@ def assemble(text):
     return operations
 
 
-def _assignment(word):
+def _assignment(word: str) -> tuple[str, int]:
     name, equals, value = word.partition("=")
     try:
         return name, int(value, 0) if equals else 1
@@ -33,12 +35,12 @@ def _assignment(word):
         raise IsaError(f"{name} must be a number, not {value!r}") from None
 
 
-def disassemble(operations):
+def disassemble(operations: Iterable[Operation]) -> str:
     """Text of operations, for :func:`assemble`: fields that are not at their default, an instruction a line."""
     return "".join(" ".join([each.name, *_shown(each)]) + "\n" for each in operations)
 
 
-def _shown(each):
+def _shown(each: Operation) -> Iterator[str]:
     for field in each.instruction.fields:
         value = each.values[field.name]
         if value != field.default:

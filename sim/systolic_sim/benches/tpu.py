@@ -16,8 +16,9 @@ from cocotbext.axi import AxiResp
 
 from systolic import isa, registers
 from systolic.config import Arch, Config, Impl
+from systolic.host import AsyncDriver
 from systolic.tpu_config import TpuConfig
-from systolic_sim.benches.tpu_bus import CHANNELS, PAUSES, Host, Memory, pause, quieten, sample
+from systolic_sim.benches.tpu_bus import CHANNELS, PAUSES, HostLink, Memory, pause, quieten, sample
 from systolic_sim.benches.tpu_monitor import FIELDS, Monitor
 from systolic_sim.benches.tpu_transfers import PAGE, Transfers, code
 from systolic_sim.emulator import Emulator, EmulatorError
@@ -38,13 +39,13 @@ def read_config():
 
 
 class Bench:
-    """A TPU with memory, host and monitor, fresh from reset.
+    """A TPU with memory, driver and monitor, fresh from reset.
 
     Members
     -------
     unit
         What is simulated.
-    memory, host, monitor
+    memory, link, driver, monitor
         Around it.
     rng : numpy.random.Generator
         Seeded by the test's name and the runner's seed.
@@ -54,8 +55,10 @@ class Bench:
         quieten(dut)
         self.dut, self.config = dut, read_config()
         self.rng = np.random.default_rng(random.getrandbits(64))
-        self.memory, self.host, self.monitor = Memory(dut), Host(dut), Monitor(self.config)
-        self.channels = self.host.channels | self.memory.channels
+        self.memory, self.monitor = Memory(dut), Monitor(self.config)
+        self.link = HostLink(dut, self.memory)
+        self.driver = AsyncDriver(self.link, limit=PATIENCE)
+        self.channels = self.link.channels | self.memory.channels
         self._edge = RisingEdge(dut.clk)
         self._ports = {name: self._find("m_axi", name, fields) for name, fields in FIELDS.items()}
         self._ports |= {"s_r": self._find("s_axi", "r", ("data", "resp")),
@@ -111,8 +114,8 @@ class Bench:
         memory = np.concatenate([self.bytes(-(-size // isa.BYTES) * isa.BYTES), code(operations)])
         self.memory.connect(memory)
         await self.start_program(len(memory) - 2 * isa.BYTES, 2)
-        await self.halted()
-        assert (await self.host.counters())["bytes_read"] == -(-size // word) * word
+        outcome = await self.halted()
+        assert outcome.counters["bytes_read"] == -(-size // word) * word
 
     def bytes(self, count):
         """Random ones."""
@@ -120,40 +123,20 @@ class Bench:
 
     async def start_program(self, address, length, *, watchdog=5_000):
         """Ring the doorbell, with all interrupts enabled and none pending."""
-        for register, value in (("PROGRAM_ADDRESS", address), ("PROGRAM_LENGTH", length), ("WATCHDOG", watchdog)):
-            await self.host.write(register, value)
-        for register in ("INTERRUPT_STATUS", "INTERRUPT_ENABLE"):
-            await self.host.set(register, "program", "halt", "error")
-        await self.host.set("CONTROL", "start")
-
-    async def interrupted(self):
-        """Wait for the interrupt and clear it as a driver does; returns the causes that were pending."""
-        for _ in range(PATIENCE):
-            if int(self.dut.irq.value):
-                break
-            await self._edge
-        assert int(self.dut.irq.value), f"no end after {PATIENCE} cycles: status {await self.host.read('STATUS')}, " \
-                                        f"{await self.host.read('INSTRUCTIONS_LO')} instructions"
-        pending = await self.host.read("INTERRUPT_STATUS")
-        await self.host.write("INTERRUPT_STATUS", pending)
-        return {field.name for field in registers.register("INTERRUPT_STATUS").fields if pending & field.mask}
+        await self.driver.start(address, length, watchdog=watchdog)
 
     async def ended(self):
-        """Wait for the end of a program; returns the causes of all interrupts until then."""
-        causes = set()
-        while not causes & {"halt", "error"}:
-            causes |= await self.interrupted()
+        """Wait for the end of a program; returns the outcome."""
+        outcome = await self.driver.finish()
         self.monitor.finish()
-        return causes
+        return outcome
 
     async def halted(self):
         """The same, and it has to be ``halt``."""
-        causes = await self.ended()
-        shown = await self.host.read("ERROR_CODE")
-        code, dead = (shown & registers.register("ERROR_CODE").field(name).mask for name in ("code", "bus_dead"))
-        assert "error" not in causes and shown == 0, (
-            f"error {code} at {await self.host.read('ERROR_INDEX')}{', bus dead' if dead else ''}")
-        return causes
+        outcome = await self.ended()
+        shown = outcome.check().error_code, outcome.bus_dead
+        assert shown == (0, False), f"error {shown[0]}, bus dead {shown[1]} after halt"
+        return outcome
 
     async def check(self, operations, memory, address):
         """Run a program; memory and all counters that do not depend on time have to be the emulator's."""
@@ -161,16 +144,16 @@ class Bench:
         emulator.run_at(address, len(operations))
         self.memory.connect(memory)
         await self.start_program(address, len(operations))
-        causes = await self.halted()
+        outcome = await self.halted()
         wrong = np.flatnonzero(memory != emulator.memory)
         assert not len(wrong), f"{len(wrong)} bytes differ, the first at {wrong[0]:#x}: " \
                                f"{memory[wrong[0]]} instead of {emulator.memory[wrong[0]]}"
-        counters = await self.host.counters()
+        counters = outcome.counters
         assert {name: counters[name] for name in emulator.counters} == emulator.counters
         assert sum(counters[name] for name in ("active", "weight_stall", "weight_shift", "non_matrix")) \
             == counters["cycles"]
-        assert ("program" in causes) == bool(emulator.interrupts)
-        assert await self.host.read("DEBUG_TAG") == emulator.debug_tag
+        assert bool(outcome.interrupts) == bool(emulator.interrupts)
+        assert await self.driver.read("DEBUG_TAG") == emulator.debug_tag
 
 
 @cocotb.test()
@@ -260,18 +243,18 @@ async def dead_bus(dut):
         await silence(bench, channel)
         if bench.rng.random() < 0.5:
             await bench.step(int(bench.rng.integers(200)))
-            await bench.host.set("CONTROL", "start")
-        assert await bench.interrupted() == {"error"}
-        error = await bench.host.read("ERROR_CODE")
+            await bench.driver.ring()
+        assert await bench.driver.interrupted() == {"error"}
+        error = await bench.driver.read("ERROR_CODE")
         assert isa.ERRORS[error & ~dead][0] in ("watchdog", "busy") and error & dead, f"{channel}: error {error}"
-        await bench.host.set("CONTROL", "restart")
+        await bench.driver.write_ones("CONTROL", "restart")
         await bench.step(100)
-        assert await bench.host.read("STATUS") == stopped, f"restart with bursts unanswered on {channel}"
+        assert await bench.driver.read("STATUS") == stopped, f"restart with bursts unanswered on {channel}"
         pause(bench.channels[channel], 0.0, None)
         await bench.step(400)
-        assert await bench.host.read("ERROR_CODE") == error & ~dead
+        assert await bench.driver.read("ERROR_CODE") == error & ~dead
         bench.monitor.finish()
-        await bench.host.set("CONTROL", "restart")
+        await bench.driver.restart()
         program = Transfers(bench.config, bench.rng, pairs=2)
         await bench.check(program.operations, program.memory, program.address)
 
@@ -285,19 +268,19 @@ async def interrupts(dut):
     bench.memory.connect(code(operations).copy())
     for enabled in ((), ("program",), ("halt",), ("program", "halt")):
         await bench.start_program(0, len(operations))
-        await bench.host.set("INTERRUPT_ENABLE", *enabled)
-        while not await bench.host.read("STATUS") & registers.register("STATUS").field("idle").mask:
+        await bench.driver.write_ones("INTERRUPT_ENABLE", *enabled)
+        while not await bench.driver.read("STATUS") & registers.register("STATUS").field("idle").mask:
             pass
         await bench.step(4)
         assert int(dut.irq.value) == bool(enabled)
         status = registers.register("INTERRUPT_STATUS")
         for cause in ("program", "halt"):
-            assert await bench.host.read("INTERRUPT_STATUS") & status.field(cause).mask
-            await bench.host.set("INTERRUPT_STATUS", cause)
+            assert await bench.driver.read("INTERRUPT_STATUS") & status.field(cause).mask
+            await bench.driver.write_ones("INTERRUPT_STATUS", cause)
             await bench.step(4)
             left = {"program": {"halt"}, "halt": set()}[cause]
             assert int(dut.irq.value) == bool(left & set(enabled))
-        assert not await bench.host.read("INTERRUPT_STATUS")
+        assert not await bench.driver.read("INTERRUPT_STATUS")
     bench.monitor.finish()
 
 
@@ -305,11 +288,11 @@ async def interrupts(dut):
 async def host_registers(dut):
     """Registers keep what is written, byte by byte; other addresses answer SLVERR and change nothing."""
     bench = await Bench.start(dut)
-    await bench.host.write("INTERRUPT_ENABLE", 0)
+    await bench.driver.write("INTERRUPT_ENABLE", 0)
     fields = {each.address: sum(field.mask for field in each.fields) for each in registers.registers()
               if each.name in ("INTERRUPT_ENABLE", "PROGRAM_ADDRESS", "PROGRAM_LENGTH", "WATCHDOG")}
     known = {each.address for each in registers.registers()}
-    values = {address: await bench.host.read_at(address, 4) for address in fields}
+    values = {address: await bench.link.read_at(address, 4) for address in fields}
     values = {address: bytearray(answer.data) for address, answer in values.items()}
     for number in range(60):
         if number % 10 == 0:
@@ -317,17 +300,17 @@ async def host_registers(dut):
         if bench.rng.random() < 0.2:
             address = 4 * int(bench.rng.integers(64))
             if address not in known:
-                assert (await bench.host.write_at(address, bench.bytes(4).tobytes())).resp == AxiResp.SLVERR
-                assert (await bench.host.read_at(address, 4)).resp == AxiResp.SLVERR
+                assert (await bench.link.write_at(address, bench.bytes(4).tobytes())).resp == AxiResp.SLVERR
+                assert (await bench.link.read_at(address, 4)).resp == AxiResp.SLVERR
         address = int(bench.rng.choice(list(fields)))
         first, last = sorted(int(each) for each in bench.rng.integers(1, 5, 2))
         data = bench.bytes(last - first + 1).tobytes()
         mask = fields[address].to_bytes(4, "little")
         for index, byte in enumerate(data, first - 1):
             values[address][index] = byte & mask[index]
-        assert (await bench.host.write_at(address + first - 1, data)).resp == AxiResp.OKAY
+        assert (await bench.link.write_at(address + first - 1, data)).resp == AxiResp.OKAY
         address = int(bench.rng.choice(list(fields)))
-        assert (await bench.host.read_at(address, 4)).data == values[address]
+        assert (await bench.link.read_at(address, 4)).data == values[address]
 
 
 FAULTS = [f"{name}: {what}" for name in ("read_host_memory", "read_weights", "write_host_memory", "fetch")
@@ -349,12 +332,12 @@ async def bus_errors(dut):
         bench.pauses(LIGHT)
         bench.memory.connect(case.memory, case.faults)
         await bench.start_program(case.address, case.length)
-        causes = await bench.ended()
-        assert "error" in causes, f"{kind}: ended with {causes}"
-        found = await bench.host.read("ERROR_CODE"), await bench.host.read("ERROR_INDEX")
+        outcome = await bench.ended()
+        assert not outcome.halted, f"{kind}: ended with halt"
+        found = outcome.error_code, outcome.error_index
         assert found == (expected.code, expected.index), f"{kind}: {found} instead of {expected}"
-        assert await bench.host.read("STATUS") == registers.register("STATUS").field("stopped").mask
-        await bench.host.set("CONTROL", "restart")
+        assert await bench.driver.read("STATUS") == registers.register("STATUS").field("stopped").mask
+        await bench.driver.restart()
         program = Transfers(bench.config, bench.rng, pairs=2)
         await bench.check(program.operations, program.memory, program.address)
     assert {("r", each) for each in AxiResp if each & 2} | {("b", each) for each in AxiResp if each & 2} \

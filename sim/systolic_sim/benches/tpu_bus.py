@@ -1,15 +1,16 @@
-"""Memory and host of a TPU in a cocotb testbench, on the models of cocotbext-axi."""
+"""Memory of a TPU and a driver's link to it in a cocotb testbench, on the models of cocotbext-axi."""
 
 import logging
 
 import numpy as np
+from cocotb.triggers import RisingEdge
 from cocotb.types import LogicArray
 from cocotbext.axi import AxiBus, AxiLiteBus, AxiLiteMaster, AxiResp, AxiSlave
 from cocotbext.axi.axi_channels import AxiARBus, AxiAWBus, AxiBBus, AxiRBus, AxiWBus
 
-from systolic import registers
+from systolic.host import LinkError
 
-__all__ = ["CHANNELS", "PAUSES", "Host", "Memory", "axi_bus", "pause", "quieten", "sample"]
+__all__ = ["CHANNELS", "PAUSES", "HostLink", "Memory", "axi_bus", "pause", "quieten", "sample"]
 
 #: Channels that can be paused: the host's and, after them, the memory's.
 CHANNELS = ("s_aw", "s_w", "s_b", "s_ar", "s_r", "ar", "r", "aw", "w", "b")
@@ -149,12 +150,13 @@ class Memory:
         self.bytes[address:address + len(data)] = np.frombuffer(data, np.uint8)
 
 
-class Host:
-    """An AXI4-Lite manager that knows the registers.
+class HostLink:
+    """A :class:`systolic.host.AsyncLink`: registers by AXI4-Lite, the memory by the back door.
 
     Parameters
     ----------
     dut : cocotb handle
+    memory : Memory
 
     Members
     -------
@@ -162,39 +164,52 @@ class Host:
         The five, by name with ``s_`` before it.
     """
 
-    def __init__(self, dut):
+    unit = "cycles"
+
+    def __init__(self, dut, memory):
+        self._dut, self._memory, self._edge = dut, memory, RisingEdge(dut.clk)
         self._master = AxiLiteMaster(AxiLiteBus.from_prefix(dut, "s_axi"), dut.clk, dut.rst)
         read, write = self._master.read_if, self._master.write_if
         self.channels = {"s_aw": write.aw_channel, "s_w": write.w_channel, "s_b": write.b_channel,
                          "s_ar": read.ar_channel, "s_r": read.r_channel}
 
-    async def read(self, register):
-        """Value of a register, by name."""
-        answer = await self.read_at(registers.address(register), 4)
-        assert answer.resp == AxiResp.OKAY, f"{register} answers {answer.resp.name}"
-        return int.from_bytes(answer.data, "little")
+    async def read32(self, address):
+        """Value of a register."""
+        return int.from_bytes(_good(await self.read_at(address, 4)).data, "little")
 
-    async def write(self, register, value):
-        """Write a register, by name."""
-        answer = await self.write_at(registers.address(register), value.to_bytes(4, "little"))
-        assert answer.resp == AxiResp.OKAY, f"{register} answers {answer.resp.name}"
+    async def write32(self, address, value):
+        """Write a register."""
+        _good(await self.write_at(address, value.to_bytes(4, "little")))
 
-    async def set(self, register, *fields):
-        """Write ones to those fields of a register, and zeros to the others."""
-        await self.write(register, sum(registers.register(register).field(name).mask for name in fields))
+    async def read(self, address, size):
+        """Bytes of the memory."""
+        return self._memory.bytes[address:address + size].tobytes()
+
+    async def write(self, address, data):
+        """Write bytes of the memory."""
+        self._memory.bytes[address:address + len(data)] = np.frombuffer(data, np.uint8)
+
+    async def wait(self, limit):
+        """Wait for the interrupt for that many cycles; whether it is high."""
+        for _ in range(int(limit)):
+            if int(self._dut.irq.value):
+                return True
+            await self._edge
+        return bool(int(self._dut.irq.value))
 
     async def read_at(self, address, count):
-        """Read ``count`` bytes from any address; returns cocotbext-axi's answer."""
+        """Read ``count`` bytes of registers from any address; returns cocotbext-axi's answer."""
         return await self._master.read(address, count)
 
     async def write_at(self, address, data):
-        """Write bytes to any address, a strobe each; returns cocotbext-axi's answer."""
+        """Write bytes of registers at any address, a strobe each; returns cocotbext-axi's answer."""
         return await self._master.write(address, data)
 
-    async def counters(self):
-        """All counters, by the registers' names in small letters."""
-        return {name.lower(): await self.read(f"{name}_LO") | await self.read(f"{name}_HI") << 32
-                for name in registers.counters()}
+
+def _good(answer):
+    if answer.resp != AxiResp.OKAY:
+        raise LinkError(f"answers {answer.resp.name}")
+    return answer
 
 
 def sample(ports):

@@ -6,6 +6,7 @@ import numpy as np
 
 from systolic import isa
 from systolic.errors import UserError
+from systolic.host import Driver
 from systolic_sim.cycles.tpu import CycleError, predict
 from systolic_sim.emulator import Emulator, EmulatorError
 from systolic_sim.programs.hazard import hazard_program
@@ -76,17 +77,18 @@ def compare(config, seed, *, rtl=None, length=20, latency=10, bytes_per_cycle=No
     rtl.reset()
     memory = case.memory.copy()
     rtl.connect(memory, latency=latency, bytes_per_cycle=bytes_per_cycle, stalls=stalls, seed=seed)
-    outcome = rtl.run(case.address, len(case.program), watchdog=100_000)
+    driver = Driver(rtl)
+    outcome = driver.run(case.address, len(case.program), watchdog=100_000)
     where = f"{config.name}, seed {seed}, length {length}, latency {latency}, stalls {stalls}"
     if not outcome.halted:
-        raise CheckError(f"{where}: {_error(outcome)} in a legal program")
+        raise CheckError(f"{where}: {outcome.error} in a legal program")
     _same_bytes(where, emulator.memory, memory)
     expected = dict(emulator.counters)
     if timing and not stalls:
         expected |= predict(config, case.program, latency=latency, bytes_per_cycle=bytes_per_cycle).counters
     _same(where, expected, outcome.counters)
     _same(where, {"debug_tag": emulator.debug_tag, "interrupted": bool(emulator.interrupts)},
-          {"debug_tag": rtl.read("DEBUG_TAG"), "interrupted": bool(outcome.interrupts)})
+          {"debug_tag": driver.read("DEBUG_TAG"), "interrupted": bool(outcome.interrupts)})
     states = sum(outcome.counters[name] for name in ("active", "weight_stall", "weight_shift", "non_matrix"))
     _same(where, {"sum of the four states": states}, {"sum of the four states": outcome.counters["cycles"]})
     return Comparison(instructions=outcome.counters["instructions"], bytes=memory.size,
@@ -122,9 +124,14 @@ def compare_illegal(config, kind, seed, *, rtl=None, stalls=0.0):
     rtl = rtl or TpuRtl(config)
     rtl.reset()
     rtl.connect(case.memory.copy(), stalls=stalls, seed=seed, faults=case.faults)
-    outcome = rtl.run(case.address, case.length, watchdog=_WATCHDOG, ring_again=case.ring_again)
+    driver = Driver(rtl)
+    driver.start(case.address, case.length, watchdog=_WATCHDOG)
+    if case.ring_again is not None:
+        rtl.wait(case.ring_again)
+        driver.ring()
+    outcome = driver.finish()
     _same_end(where, expected, outcome)
-    rtl.restart()
+    driver.restart()
     _after_restart(config, rtl, seed, where)
     return Comparison(instructions=outcome.counters["instructions"], bytes=0, cycles=outcome.counters["cycles"],
                       error=case.error)
@@ -168,17 +175,17 @@ def compare_any(config, case, *, rtl=None, where="", latency=10, stalls=0.0, see
     rtl.reset()
     memory = case.memory.copy()
     rtl.connect(memory, latency=latency, stalls=stalls, seed=seed)
-    outcome = rtl.run(case.address, len(case.program), watchdog=_WATCHDOG)
+    outcome = Driver(rtl).run(case.address, len(case.program), watchdog=_WATCHDOG)
     _same_end(where, expected, outcome)
     if expected is None:
         _same_bytes(where, emulator.memory, memory)
         _same(where, emulator.counters, outcome.counters)
-    if timing and not stalls and (expected is None or _error(outcome) == "watchdog"):
+    if timing and not stalls and (expected is None or outcome.error == "watchdog"):
         predicted = _predicted(config, case, latency)
         _same(where, {"end of the cycle model": predicted is not None}, {"end of the cycle model": outcome.halted})
         _same(where, predicted or {}, outcome.counters)
     return Comparison(instructions=outcome.counters["instructions"], bytes=0 if expected else memory.size,
-                      cycles=outcome.counters["cycles"], error=_error(outcome))
+                      cycles=outcome.counters["cycles"], error=outcome.error)
 
 
 def _predicted(config, case, latency):
@@ -209,9 +216,9 @@ def _after_restart(config, rtl, seed, where):
     legal.emulate(emulator)
     memory = legal.memory.copy()
     rtl.connect(memory)
-    outcome = rtl.run(legal.address, len(legal.program), watchdog=100_000)
+    outcome = Driver(rtl).run(legal.address, len(legal.program), watchdog=100_000)
     if not outcome.halted:
-        raise CheckError(f"{where}: {_error(outcome)} after the restart")
+        raise CheckError(f"{where}: {outcome.error} after the restart")
     _same_bytes(f"{where}, after the restart", emulator.memory, memory)
 
 
@@ -228,10 +235,6 @@ def _end(error):
         return "halt"
     code, index = error
     return isa.ERRORS[code][0] + ("" if index is None else f" at {index}")
-
-
-def _error(outcome):
-    return isa.ERRORS[outcome.error_code][0] if outcome.error_code else None
 
 
 def _same_bytes(where, expected, found):

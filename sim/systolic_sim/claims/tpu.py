@@ -5,6 +5,7 @@ Functions as in :mod:`systolic_sim.claims.matrix_unit`.
 
 import collections
 import concurrent.futures
+import functools
 import json
 import subprocess
 import sys
@@ -12,9 +13,12 @@ import sys
 import numpy as np
 
 from systolic import isa
+from systolic.compiler import Builder, layers
+from systolic.compiler.layout import Layout
+from systolic.compiler.quantise import Requantisation
 from systolic.config import Arch, Config, Impl
+from systolic.host import Driver
 from systolic.tpu_config import TPU_PRESETS, TpuConfig, tpu_preset
-from systolic_sim import layers
 from systolic_sim.claims.bandwidth import STREAMS, share
 from systolic_sim.claims.check import compare, compare_illegal
 from systolic_sim.claims.table import Table
@@ -29,28 +33,36 @@ __all__ = ["CLAIMS"]
 _LATENCY = 20
 
 
-def _run_layer(tpu, rtl, layer):
-    """Counters of the layer's program, and whether all bytes and counters of its three programs are as predicted."""
-    emulator = Emulator(tpu, layer.memory.copy())
-    address = -(-layer.memory.size // isa.BYTES) * isa.BYTES
-    memory = np.zeros(address + isa.BYTES * max(map(len, layer.programs)), np.uint8)
-    memory[:layer.memory.size] = layer.memory
+def _run_layer(tpu, rtl, layout, place, x, padding):
+    """Image and counters of a layer alone, and whether all bytes and counters are as predicted.
+
+    Three programs: the first brings input and parameter records into the buffer, the second is the layer itself, whose
+    counters they are, the third writes the output to memory.
+    """
+    builder = Builder(tpu)
+    tensor = builder.load(builder.input("x", layout, x, fill=padding))
+    layer = place(builder)
+    builder.end()
+    out = layer(builder, tensor)
+    builder.end()
+    builder.store(out, builder.output("y", out.layout))
+    builder.end()
+    image = builder.image()
+    emulator, memory = Emulator(tpu, image.memory()), image.memory()
     rtl.reset()
     rtl.connect(memory, latency=_LATENCY)
     counters, exact = [], True
-    for program in layer.programs:
-        emulator.run(program)
-        code = np.frombuffer(isa.encode(program), np.uint8)
-        memory[address:address + code.size] = code
-        counters.append(rtl.run(address, len(program)).counters)
-        predicted = predict(tpu, program, latency=_LATENCY).counters
+    for program in image.programs:
+        emulator.run_at(program.address, program.length)
+        counters.append(Driver(rtl).run(program.address, program.length).counters)
+        predicted = predict(tpu, program.operations, latency=_LATENCY).counters
         exact &= all(value == predicted.get(name, 0) for name, value in counters[-1].items())
-    return counters[1], bool(exact and np.array_equal(memory[:layer.memory.size], emulator.memory))
+    return image, counters[1], bool(exact and np.array_equal(memory, emulator.memory))
 
 
 def _requantisation(rng, channels):
-    return {"bias": rng.integers(-9999, 9999, channels), "multiplier": rng.integers(1 << 30, 1 << 31, channels),
-            "shift": np.full(channels, -9)}
+    return Requantisation(bias=rng.integers(-9999, 9999, channels), shift=np.full(channels, -9),
+                          multiplier=rng.integers(1 << 30, 1 << 31, channels))
 
 
 def convolution(track):
@@ -59,10 +71,9 @@ def convolution(track):
     for name, goal in track((("tpu_16x16", 95), ("tpu_8x8", 90), ("tpu_12x20", 90)), "convolution"):
         tpu, rng = tpu_preset(name), np.random.default_rng(1)
         arch = tpu.matrix.arch
-        layer = layers.convolution(
-            tpu, rng.integers(-128, 128, (16, 16, 64), np.int8), rng.integers(-128, 128, (3, 3, 64, 64), np.int8),
-            padding=3, **_requantisation(rng, 64))
-        counters, exact = _run_layer(tpu, TpuRtl(tpu), layer)
+        x, w = (rng.integers(-128, 128, shape, np.int8) for shape in ((16, 16, 64), (3, 3, 64, 64)))
+        place = functools.partial(layers.convolution, w=w, scale=_requantisation(rng, 64), padding=3, even=True)
+        layer, counters, exact = _run_layer(tpu, TpuRtl(tpu), Layout.of(*x.shape, border=layers.border(3)), place, x, 3)
         cycles = counters["cycles"]
         part = 100 * layer.macs / (arch.rows * arch.cols * cycles)
         holds &= exact and part >= goal
@@ -86,9 +97,9 @@ def depthwise(track):
     for name in track(("tpu_16x16",), "depthwise convolution"):
         tpu, rng = tpu_preset(name), np.random.default_rng(2)
         limit = min(tpu.matrix.arch.rows, tpu.matrix.arch.cols)
-        layer = layers.depthwise(tpu, rng.integers(-128, 128, (16, 16, 64), np.int8),
-                                 rng.integers(-128, 128, (3, 3, 64), np.int8), padding=-5, **_requantisation(rng, 64))
-        counters, exact = _run_layer(tpu, TpuRtl(tpu), layer)
+        x, w = (rng.integers(-128, 128, shape, np.int8) for shape in ((16, 16, 64), (3, 3, 64)))
+        place = functools.partial(layers.depthwise, w=w, scale=_requantisation(rng, 64), padding=-5)
+        layer, counters, exact = _run_layer(tpu, TpuRtl(tpu), Layout.of(*x.shape), place, x, -5)
         done = layer.macs / counters["cycles"]
         holds &= exact and done >= 0.9 * limit
         rows.append((name, f"{counters['cycles']:,}", f"{done:.2f}", str(limit), f"{100 * done / limit:.1f} %", "90 %",

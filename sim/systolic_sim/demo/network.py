@@ -15,8 +15,9 @@ import dataclasses
 
 import numpy as np
 
+from systolic.compiler import quantise
 from systolic_sim.golden import bf16
-from systolic_sim.golden.requantise import quantise_multiplier, requantise
+from systolic_sim.golden.requantise import requantise
 
 __all__ = ["Bf16Network", "Int8Network", "classify"]
 
@@ -43,18 +44,15 @@ def classify(network, pixels, product):
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)
 class _Int8Layer:
-    """``weights`` int8 [K, N]; ``bias`` int32 [N], with the inputs' zero point; the rest as for requantise."""
+    """``weights`` int8 [K, N]; ``scale`` of sums, its bias with the inputs' zero point."""
 
     weights: np.ndarray
-    bias: np.ndarray
-    multiplier: np.ndarray
-    shift: np.ndarray
-    zero_point: int
-    low: int
+    scale: quantise.Requantisation
 
     def outputs(self, sums):
         """int8 [M, N] from int32 sums."""
-        return requantise(sums + self.bias, self.multiplier, self.shift, zero_point=self.zero_point, low=self.low)
+        scale = self.scale
+        return requantise(sums + scale.bias, scale.multiplier, scale.shift, **scale.fields)
 
 
 class Int8Network:
@@ -77,30 +75,20 @@ class Int8Network:
     """
 
     def __init__(self, mlp, pixels):
-        scale, zero_point = 1 / 255, -128
+        scale = 1 / 255, -128
         self.layers = []
         activations = mlp.activations(pixels / np.float32(255))[1:]
         for w, b, values in zip(mlp.weights, mlp.biases, activations, strict=True):
-            weight_scale = np.maximum(np.abs(w).max(axis=0).astype(np.float64), 1e-12) / 127
-            weights = np.rint(w / weight_scale).astype(np.int8)
-            bias = np.rint(b / (scale * weight_scale)) - zero_point * weights.sum(axis=0, dtype=np.int64)
-            inputs_scale, (scale, zero_point) = scale, _scale(values)
-            multiplier, shift = quantise_multiplier(inputs_scale * weight_scale / scale)
+            weights, weight_scale = quantise.symmetric(w)
+            inputs, scale = scale, quantise.range_scale(values)
             # Hidden layers have no negative values: their zero is the lowest number, and clamping is the ReLU.
-            self.layers.append(_Int8Layer(weights=weights, bias=bias.astype(np.int32), multiplier=multiplier,
-                                          shift=shift, zero_point=zero_point, low=-128))
+            self.layers.append(_Int8Layer(weights=weights, scale=quantise.dense(
+                weights, b, weight_scale=weight_scale, inputs=inputs, outputs=scale)))
 
     @staticmethod
     def inputs(pixels):
         """int8 [M, 784] from pixels."""
         return (pixels ^ np.uint8(128)).view(np.int8)
-
-
-def _scale(values):
-    """Scale and zero point with which int8 covers the values and 0."""
-    low, high = min(float(values.min()), 0.0), max(float(values.max()), 1e-6)
-    scale = (high - low) / 255
-    return scale, int(np.rint(-128 - low / scale))
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True, eq=False)

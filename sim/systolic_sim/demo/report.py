@@ -15,6 +15,7 @@ import rich.table
 from systolic import verilog
 from systolic.config import preset
 from systolic.formats import implementation
+from systolic.host import Driver, HostError
 from systolic.tpu_config import tpu_preset
 from systolic_sim.demo import mnist, picture, products, tpu
 from systolic_sim.demo.network import Bf16Network, Int8Network, classify
@@ -141,17 +142,18 @@ def _alone(mlp, calibration, digits, out):
     design = _design(TPU, out)
     with progress_bar(f"RTL {TPU.name}, the network in one program") as report:
         rtl = TpuRtl(TPU, design=design)
-        job = tpu.job(TPU, network, digits.pixels)
+        image = tpu.image(TPU, network, digits.pixels)
         report(1, 2)
-        memory = job.memory.copy()
-        rtl.connect(memory, latency=LATENCY)
-        outcome = rtl.run(0, job.length, max_cycles=100 * job.macs)
+        rtl.connect(np.zeros(image.end, np.uint8), latency=LATENCY)
+        driver = Driver(rtl, limit=100 * image.macs)
+        driver.load(image)
+        try:
+            outputs, (outcome,) = driver.execute(image)
+        except HostError as error:
+            raise products.Mismatch(f"{TPU.name}: {error}") from None
         report(2, 2)
-    logits, counters = job.logits(memory), outcome.counters
+    (logits,), counters = outputs["logits"], outcome.counters
     expected = _logits(network, digits.pixels)
-    if not outcome.halted:
-        raise products.Mismatch(f"{TPU.name} stopped with error {outcome.error_code} at instruction "
-                                f"{outcome.error_index}")
     if wrong := np.count_nonzero(logits != expected):
         raise products.Mismatch(f"{TPU.name}: {wrong:,} of {logits.size:,} logits differ from the golden model")
     cells, cycles = TPU.matrix.arch.rows * TPU.matrix.arch.cols, counters["cycles"]
@@ -161,7 +163,7 @@ def _alone(mlp, calibration, digits, out):
             ("test images", f"{len(logits):,}"), ("instructions", f"{counters['instructions']:,}"),
             ("accuracy, generated Verilog", _percent((logits.argmax(axis=1) == digits.labels).mean())),
             ("logits compared", f"{logits.size:,}"), ("wrong logits", f"{wrong:,}"), ("cycles", f"{cycles:,}"),
-            ("utilisation: MACs / (R x C x cycles)", _percent(job.macs / (cells * cycles))),
+            ("utilisation: MACs / (R x C x cycles)", _percent(image.macs / (cells * cycles))),
             ("weight stall + shift / cycles", _percent((counters["weight_stall"] + counters["weight_shift"]) / cycles)),
             ("bytes read, written", f"{counters['bytes_read']:,}, {counters['bytes_written']:,}")):
         table.add_row(name, value)

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from .requantise import requantise, requantise_fp32
 
-__all__ = ["RECORD", "ROUNDINGS", "activate", "add", "average_multiplier", "lookup", "pool", "record"]
+__all__ = ["RECORD", "ROUNDINGS", "activate", "add", "lookup", "pool", "record"]
 
 #: A parameter record as it lies in the unified buffer.
 RECORD = np.dtype([("bias", "<i4"), ("multiplier", "<u4"), ("shift", "<i4"), ("zero", "<i4")])
@@ -32,7 +32,7 @@ def record(bias: ArrayLike = 0, multiplier: ArrayLike = 0, shift: ArrayLike = 0,
     bias : int array
         From -2**31 to 2**31 - 1.
     multiplier, shift : int array
-        The scale for ``single`` and ``double``, see :func:`.requantise.quantise_multiplier`.
+        The scale for ``single`` and ``double``.
     scale : float32 array or None
         The scale for ``fp32``, in place of those.
 
@@ -145,31 +145,6 @@ def lookup(y: ArrayLike, table: ArrayLike) -> NDArray[np.int8]:
     """
     entries: NDArray[np.int8] = np.asarray(table, np.int8)
     return entries[np.asarray(y, np.int16) + 128]
-
-
-def average_multiplier(count: int) -> tuple[int, int]:
-    """Multiplier and shift with which a sum becomes the average of ``count`` pixels, halves away from zero.
-
-    1 / count, rounded up always: rounding ``single`` takes halves up, and by that little negative ones fall below.
-
-    Parameters
-    ----------
-    count : int
-        From 1 to 255 * 255.
-
-    Returns
-    -------
-    multiplier, shift : int
-
-    Raises
-    ------
-    ValueError
-        If the count is out of range.
-    """
-    if not 1 <= count <= 255 * 255:
-        raise ValueError(f"count must be from 1 to {255 * 255}, not {count}")
-    shift = 1 - (count - 1).bit_length()
-    return (1 << 31 - shift) // count + 1, shift
 
 
 def _scale(x: NDArray[np.int64], multiplier: int, shift: int, mode: str) -> NDArray[np.int64]:

@@ -14,43 +14,12 @@ A scale is either a float32 number, or ``multiplier / 2**31 * 2**shift`` with a 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["MODES", "quantise_multiplier", "requantise", "requantise_fp32"]
+__all__ = ["MODES", "requantise", "requantise_fp32"]
 
 #: Roundings of :func:`requantise`.
 MODES = ("single", "double")
 
 _SHIFTS = (-31, 30)
-
-
-def quantise_multiplier(real: ArrayLike) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Multiplier and shift nearest to a real scale.
-
-    Parameters
-    ----------
-    real : float or float array
-        Scales from 0 to below 2**30 - 1/4. Those too small for any result but 0 become multiplier 0.
-
-    Returns
-    -------
-    multiplier : int64 array
-        0, or from 2**30 to 2**31 - 1.
-    shift : int64 array
-        Powers of two, negative to the right: from -31 to 30.
-
-    Raises
-    ------
-    ValueError
-        If a scale is negative, not a number, or too large.
-    """
-    scale = np.asarray(real, np.float64)
-    if not np.all((scale >= 0) & (scale < 2**30 - 0.25)):
-        raise ValueError(f"scale must be from 0 to below 2**30 - 1/4, not {scale}")
-    fraction, shift = np.frexp(scale)
-    multiplier = np.floor(fraction * 2**31 + 0.5).astype(np.int64)
-    carry = multiplier == 2**31
-    multiplier, shift = np.where(carry, 2**30, multiplier), shift + carry.astype(np.int64)
-    small = shift < _SHIFTS[0]
-    return np.where(small, 0, multiplier), np.where(small, 0, shift)
 
 
 def requantise(x: ArrayLike, multiplier: ArrayLike, shift: ArrayLike, *, zero_point: int = 0, low: int = -128,

@@ -7,8 +7,8 @@ side by side. Which of it is for the emulator to say: nothing is done here to ma
 import numpy as np
 
 from systolic import isa
+from systolic.compiler.layout import records
 from systolic_sim.check.units import Limits
-from systolic_sim.emulator import records
 from systolic_sim.programs.random import Case
 
 __all__ = ["hazard_program"]

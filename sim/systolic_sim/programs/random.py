@@ -14,7 +14,7 @@ import dataclasses
 import numpy as np
 
 from systolic import isa
-from systolic_sim.emulator import records
+from systolic.compiler.layout import records
 
 __all__ = ["Case", "random_program"]
 

@@ -7,7 +7,12 @@ had a choice. Activations stay in the unified buffer; weights come from memory, 
 
 import dataclasses
 
-from systolic.isa import RECORD_BYTES, operation
+from systolic.compiler.builder import Builder
+from systolic.compiler.layers import Add, Convolution, Pool, Windows, border
+from systolic.compiler.layout import Layout
+from systolic.compiler.spaces import Region
+from systolic.compiler.tensors import Tensor
+from systolic.isa import RECORD_BYTES
 
 __all__ = ["WORKLOADS", "Workload"]
 
@@ -21,7 +26,7 @@ class Workload:
     name, shapes : str
         The paper's name; the layers we gave it.
     layers : tuple
-        :class:`Dense`, :class:`Conv`, :class:`Vector` and :class:`Pool`, in order.
+        :class:`Dense`, :class:`Conv`, :class:`Vector` and :class:`Pooling`, in order.
     batch : int
     paper : dict of str to float
         Table 3: percent of cycles ``active``, ``weight_stall``, ``weight_shift``, ``non_matrix``, percent of peak
@@ -66,7 +71,7 @@ class Dense:
 
     def emit(self, program):
         """Add it to a program."""
-        program.product(self.inputs, self.outputs, (1, self.inputs, 1), program.batch, 1)
+        program.convolution(1, self.inputs, self.outputs, 1, program.batch)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,14 +96,8 @@ class Conv:
 
     def emit(self, program):
         """Add it to a program, in as many pieces as the accumulators ask for."""
-        height = self.size + (self.kernel - 1) // 2
-        images = min(program.batch, program.config.matrix.arch.accumulator_depth // (self.size * height))
-        left = program.batch
-        while left:
-            now = min(images, left)
-            program.product(self.kernel * self.inputs, self.outputs, (self.kernel, self.inputs, self.size),
-                            self.size, height * now)
-            left -= now
+        height = (self.size + (self.kernel - 1) // 2) * program.batch
+        program.convolution(self.kernel, self.inputs, self.outputs, height, self.size)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -118,7 +117,7 @@ class Vector:
 
 
 @dataclasses.dataclass(frozen=True)
-class Pool:
+class Pooling:
     """Pooling, 2 x 2."""
 
     size: int
@@ -135,65 +134,50 @@ class Pool:
 
 
 class _Program:
-    """Puts layers one behind the other; each reads what the one before it wrote."""
+    """Puts layers one behind the other; each reads what the one before it wrote, whatever shape that had.
+
+    The halves of the buffer take turns as input and output. Weights and parameter records have no values: who asks for
+    a number of cycles needs none.
+    """
 
     def __init__(self, config, workload):
         self.config, self.batch = config, workload.batch
-        self.arch = config.matrix.arch
-        self.operations, self._memory, self._half = [], 0, 0
-        self._records = config.buffer_size - 4096 * RECORD_BYTES
-        self._size = self._records // 2
+        self._builder, self._half = Builder(config), 0
+        records = 4096 * RECORD_BYTES
+        self._size = (config.buffer_size - records) // 2
+        self._records = Region(config.buffer_size - records, records)
         for layer in workload.layers:
             layer.emit(self)
-        self.operations.append(operation("halt"))
+        self._builder.emit("halt")
+        self.operations = self._builder.operations
 
-    def _regions(self):
-        """Input and output region: the halves of the buffer take turns."""
+    def _maps(self, x, y):
+        """Input and output of these layouts."""
         source, target = self._half * self._size, (1 - self._half) * self._size
         self._half = 1 - self._half
-        return source, target
+        return Tensor(source, x), Tensor(target, y)
 
-    def product(self, depth, outputs, window, x_count, y_count):
-        """Weights, product, and an activate for each C outputs. ``window``: kernel rows, channels, pixels across."""
-        rows, cols = self.arch.rows, self.arch.cols
-        kernel, channels, across = window
-        pieces, sums = -(-depth // rows), -(-outputs // cols)
-        tiles = kernel * pieces * sums
-        size = tiles * self.config.tile_bytes()
-        self.operations.append(operation("read_weights", memory=self._memory, memory_size=size, tile_count=tiles))
-        self._memory += size
-        source, target = self._regions()
-        row = channels * (across + kernel - 1) if across > 1 else 0
-        self.operations.append(operation(
-            "matrix_multiply", finish=1, base=source, size=self._size, start=source, x_count=x_count, y_count=y_count,
-            c_count=pieces, ky_count=kernel, n_count=sums, x_stride=channels, y_stride=row, c_stride=rows,
-            ky_stride=row, k_less=rows - 1, k_last_less=(depth - 1) % rows, n_less=cols - 1,
-            n_last_less=(outputs - 1) % cols))
-        for number in range(sums):
-            count = min(cols, outputs - number * cols)
-            self.operations.append(operation(
-                "activate", base=target + number * cols, size=self._size - number * cols, x_count=x_count,
-                y_count=y_count, channels=count, x_stride=outputs, y_stride=outputs * x_count, per_channel=1,
-                parameters=self._records, parameters_size=count * RECORD_BYTES))
+    def convolution(self, kernel, inputs, outputs, height, width):
+        """Weights, product and activations."""
+        arch = self.config.matrix.arch
+        tiles = kernel * -(-kernel * inputs // arch.rows) * -(-outputs // arch.cols)
+        layer = Convolution(windows=Windows(kernel=kernel, before=(kernel - 1) // 2), inputs=inputs, outputs=outputs,
+                            tiles=self._builder.reserve_tiles(tiles), parameters=self._records, fields={})
+        layer(self._builder, *self._maps(Layout.of(height, width, inputs, border=border(kernel)),
+                                         Layout.of(height, width, outputs)))
 
     def vector(self, width):
         """An elementwise operation on the output so far."""
-        source, target = self._regions()
-        half = self._size // 2
-        self.operations.append(operation(
-            "add", base=target, size=half, from_base=source, from_size=half, other_base=source + half,
-            other_size=half, x_count=self.batch, channels=width, x_stride=width, from_x_stride=width,
-            other_x_stride=width, parameters=self._records))
+        layout = Layout.of(1, self.batch, width)
+        first, out = self._maps(layout, layout)
+        second = Tensor(first.base + self._size // 2, layout)
+        Add(parameters=self._records, fields={})(self._builder, first, second, out)
 
     def pool(self, size, channels):
         """Pooling of every image."""
-        source, target = self._regions()
-        self.operations.append(operation(
-            "pool", base=target, size=self._size, from_base=source, from_size=self._size, start=source, maximum=1,
-            x_count=size // 2, y_count=size // 2 * self.batch, channels=channels, kx_count=2, ky_count=2,
-            x_stride=channels, y_stride=size // 2 * channels, from_x_stride=2 * channels,
-            from_y_stride=2 * size * channels, kx_stride=channels, ky_stride=size * channels,
-            parameters=self._records))
+        x, out = self._maps(Layout.of(size * self.batch, size, channels),
+                            Layout.of(size // 2 * self.batch, size // 2, channels))
+        Pool(kernel=2, step=2, maximum=True, parameters=self._records, fields={})(self._builder, x, out)
 
 
 def _lstm(dense, vectors, width):
@@ -222,6 +206,6 @@ WORKLOADS = (
              _paper(78.2, 78.2, 0.0, 0.0, 21.8, 86.0)),
     Workload("CNN1",
              "36 of 15 x 15 pixels, 3 x 3 x 160 x 160; 36 of 8 x 8, 3 x 3 x 416 x 416; 13 poolings; 4 x 3000 x 3000",
-             (Conv(15, 3, 160, 160),) * 36 + (Pool(15, 160),) * 7 + (Conv(8, 3, 416, 416),) * 36 + (Pool(8, 416),) * 6
-             + (Dense(3000, 3000),) * 4, 32, _paper(46.2, 22.5, 28.1, 7.0, 18.7, 14.1)),
+             (Conv(15, 3, 160, 160),) * 36 + (Pooling(15, 160),) * 7 + (Conv(8, 3, 416, 416),) * 36
+             + (Pooling(8, 416),) * 6 + (Dense(3000, 3000),) * 4, 32, _paper(46.2, 22.5, 28.1, 7.0, 18.7, 14.1)),
 )

@@ -1,8 +1,8 @@
-"""A generated TPU as a compiled model, with a memory and a host around it, driven from Python.
+"""A generated TPU as a compiled model, with a memory around it: what a driver links to.
 
 ::
 
-    Verilog --verilator--> C++ --g++, with tpu_harness.cpp--> shared library --ctypes--> TpuRtl
+    Verilog --verilator--> C++ --g++, with tpu_harness.cpp--> shared library --ctypes--> TpuRtl ◀── host.Driver
 
 The memory is an array of the caller's. It answers after a fixed latency, in order, a beat a cycle; on request it
 pauses at random, answers with errors, has less bandwidth than the bus, or falls silent for good. A broken rule of AXI
@@ -17,17 +17,19 @@ import os
 
 import numpy as np
 
-from systolic import registers
+from systolic.host import LinkError
 from systolic_sim.rtl.matrix_unit import RtlError
 from systolic_sim.rtl.primitives import models_for
 from systolic_sim.rtl.verilate import shared_library
 
-__all__ = ["CHANNELS", "Fault", "Outcome", "TpuRtl"]
+__all__ = ["CHANNELS", "Fault", "TpuRtl"]
 
 #: Channels of the memory bus, as they are named in ``stalls``.
 CHANNELS = ("ar", "r", "aw", "w", "b")
 
 _SLVERR = 2
+_RESPONSES = {1: "EXOKAY", 2: "SLVERR", 3: "DECERR"}
+_ALL_BYTES = 0b1111
 _PATIENCE = 1000
 _NEVER = 2**64 - 1
 
@@ -53,35 +55,6 @@ class Fault:
     writes: bool = True
 
 
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """How a run ended.
-
-    Parameters
-    ----------
-    halted : bool
-        By the instruction ``halt``; else by an error.
-    error_code, error_index : int
-        As in the registers.
-    bus_dead : bool
-        Stopped with bursts that memory had not answered.
-    interrupts : int
-        Times that the instruction ``interrupt`` raised the line; several at once count as one.
-    cycles : int
-        Clock cycles from the doorbell to the last interrupt, as the host sees it.
-    counters : dict of str to int
-        By the registers' names in small letters.
-    """
-
-    halted: bool
-    error_code: int
-    error_index: int
-    bus_dead: bool
-    interrupts: int
-    cycles: int
-    counters: dict
-
-
 class _Fault(ctypes.Structure):
     _fields_ = [("first", ctypes.c_uint64), ("last", ctypes.c_uint64), ("response", ctypes.c_uint32),
                 ("kinds", ctypes.c_uint32)]
@@ -95,7 +68,7 @@ class _Settings(ctypes.Structure):
 
 
 class TpuRtl:
-    """Compiled model of a TPU, after reset.
+    """Compiled model of a TPU, after reset: a :class:`systolic.host.Link`.
 
     Compiled once: a second model of the same Verilog loads from the cache at once.
 
@@ -112,6 +85,9 @@ class TpuRtl:
     ToolError
         If it cannot be compiled.
     """
+
+    #: Of :meth:`wait`.
+    unit = "cycles"
 
     def __init__(self, config, *, design=None, trace=False, **options):
         if design is None:
@@ -187,129 +163,77 @@ class TpuRtl:
             (ctypes.c_uint64 * len(CHANNELS))(*(now + silent[name] if name in silent else _NEVER
                                                 for name in CHANNELS))))
 
-    def write(self, register, value, strobe=15):
-        """Write a register, by name or address.
+    def write32(self, address, value):
+        """Write the register at an address.
 
         Raises
         ------
-        RtlError
+        LinkError
             If there is none, or no answer.
         """
-        self._answered(register, self._library.tpu_write(self._model, _address(register), value, strobe, _PATIENCE))
+        self._answered(self._library.tpu_write(self._model, address, value, _ALL_BYTES, _PATIENCE))
 
-    def read(self, register):
-        """Value of a register, by name or address.
-
-        Raises
-        ------
-        RtlError
-            If there is none, or no answer.
-        """
+    def read32(self, address):
+        """Value of the register at an address; raises as :meth:`write32`."""
         value = ctypes.c_uint32()
-        self._answered(register, self._library.tpu_read(self._model, _address(register), value, _PATIENCE))
+        self._answered(self._library.tpu_read(self._model, address, value, _PATIENCE))
         return value.value
 
-    def _answered(self, register, response):
+    def _answered(self, response):
         if response:
-            raise RtlError(f"{self.name}: register {register} "
-                           + ("does not answer" if response < 0 else f"answers {response}"))
+            raise LinkError("does not answer" if response < 0 else f"answers {_RESPONSES[response]}")
 
-    def counters(self):
-        """All counters, by the registers' names in small letters."""
-        return {name.lower(): self.read(f"{name}_LO") | self.read(f"{name}_HI") << 32 for name in registers.counters()}
+    def write(self, address, data):
+        """Write bytes of the memory.
 
-    def wait(self, cycles):
-        """Run until the interrupt line is high, at most so many cycles; returns how many.
+        Raises
+        ------
+        LinkError
+            If it does not have them.
+        """
+        self._within(address, len(data))[:] = np.frombuffer(data, np.uint8)
+
+    def read(self, address, size):
+        """Bytes of the memory; raises as :meth:`write`."""
+        return self._within(address, size).tobytes()
+
+    def _within(self, address, size):
+        if not 0 <= address <= address + size <= self._memory.size:
+            raise LinkError(f"address must be within the memory's {self._memory.size} bytes, not {address:#x} for "
+                            f"{size} bytes")
+        return self._memory[address:address + size]
+
+    def wait(self, limit):
+        """Run until the interrupt line is high, at most so many cycles; whether it is.
 
         Raises
         ------
         RtlError
             If the TPU broke a rule of AXI.
         """
-        done = 0
+        left = int(limit)
         # In pieces of a fraction of a second, so that Ctrl-C is heard.
-        while done < cycles and not self._library.tpu_interrupt(self._model):
-            done += self._library.tpu_run(self._model, min(100_000, cycles - done))
+        while left > 0 and not self._library.tpu_interrupt(self._model):
+            left -= self._library.tpu_run(self._model, min(100_000, left))
             if complaint := self._library.tpu_complaint(self._model):
                 raise RtlError(f"{self.name}: {complaint.decode()}")
-        return done
-
-    def run(self, address, length, *, max_cycles=10_000_000, watchdog=None, ring_again=None,
-            trace=None):
-        """Run a program that is in memory, from the doorbell to its end.
-
-        Parameters
-        ----------
-        address, length : int
-            Where, and how many instructions.
-        max_cycles : int
-            Give up after that many.
-        watchdog : int or None
-            Cycles for its register; ``None`` leaves that as it is.
-        ring_again : int or None
-            Cycles after which to ring the doorbell a second time, if the program still runs: an error.
-        trace : path or None
-            Write a waveform (VCD).
-
-        Returns
-        -------
-        Outcome
-
-        Raises
-        ------
-        RtlError
-            If it does not end, or the TPU broke a rule of AXI.
-        """
-        status = {field.name: field.mask for field in registers.register("INTERRUPT_STATUS").fields}
-        for name, value in (("PROGRAM_ADDRESS", address), ("PROGRAM_LENGTH", length),
-                            ("INTERRUPT_STATUS", sum(status.values())), ("INTERRUPT_ENABLE", sum(status.values()))):
-            self.write(name, value)
-        if watchdog is not None:
-            self.write("WATCHDOG", watchdog)
-        start, interrupts, pending = self._library.tpu_cycle(self._model), 0, 0
-        with self._tracing(trace):
-            self.write("CONTROL", registers.register("CONTROL").field("start").mask)
-            if ring_again is not None:
-                self.wait(ring_again)
-                self.write("CONTROL", registers.register("CONTROL").field("start").mask)
-            while not pending & (status["halt"] | status["error"]):
-                self._wait_for_interrupt(start, max_cycles)
-                cycles = self._library.tpu_cycle(self._model) - start
-                pending = self.read("INTERRUPT_STATUS")
-                self.write("INTERRUPT_STATUS", pending)
-                # The line follows two cycles later.
-                self._library.tpu_read(self._model, 0, ctypes.c_uint32(), _PATIENCE)
-                interrupts += bool(pending & status["program"])
-        code, bus_dead = self.error()
-        return Outcome(halted=not pending & status["error"], error_code=code, error_index=self.read("ERROR_INDEX"),
-                       bus_dead=bus_dead, interrupts=interrupts, cycles=cycles, counters=self.counters())
-
-    def _wait_for_interrupt(self, start, max_cycles):
-        left = start + max_cycles - self._library.tpu_cycle(self._model)
-        self.wait(max(left, 0))
-        if not self._library.tpu_interrupt(self._model):
-            status, executed = self.read("STATUS"), self.read("INSTRUCTIONS_LO")
-            raise RtlError(f"{self.name}: no end after {max_cycles} cycles; status {status}, {executed} instructions "
-                           f"executed, error {self.error()[0]}")
-
-    def error(self):
-        """Code of the error and whether the bus is dead, of the register ``ERROR_CODE``."""
-        register, value = registers.register("ERROR_CODE"), self.read("ERROR_CODE")
-        return value & register.field("code").mask, bool(value & register.field("bus_dead").mask)
+        return bool(self._library.tpu_interrupt(self._model))
 
     def unanswered(self):
         """Bursts whose address is on offer or taken and that memory has not answered to the last beat."""
         return self._library.tpu_unanswered(self._model)
 
-    def restart(self):
-        """Make the core ready again after an error; without effect while the bus is dead."""
-        self.write("CONTROL", registers.register("CONTROL").field("restart").mask)
-
     @contextlib.contextmanager
-    def _tracing(self, path):
-        if path is None:
-            yield
-            return
+    def trace(self, path):
+        """Record a waveform (VCD) within a ``with`` block.
+
+        Raises
+        ------
+        ValueError
+            If the model was not compiled with ``trace``.
+        OSError
+            If the file cannot be written.
+        """
         if not self._traces:
             raise ValueError("this model was not compiled with trace=True")
         if not self._library.tpu_trace(self._model, os.fsencode(path)):
@@ -318,10 +242,6 @@ class TpuRtl:
             yield
         finally:
             self._library.tpu_trace(self._model, None)
-
-
-def _address(register):
-    return registers.address(register) if isinstance(register, str) else register
 
 
 @functools.cache

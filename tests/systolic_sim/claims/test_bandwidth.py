@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from systolic import isa
+from systolic.host import Driver
 from systolic.tpu_config import TPU_PRESETS, tpu_preset
 from systolic_sim.claims.bandwidth import STREAMS, share, stream
 from systolic_sim.cycles.tpu import predict
@@ -52,7 +53,7 @@ def test_compiled_tpu_as_predicted(rtl, kind, latency):
     memory[-code.size:] = code
     rtl.reset()
     rtl.connect(memory, latency=latency)
-    outcome = rtl.run(memory.size - code.size, len(program))
+    outcome = Driver(rtl).run(memory.size - code.size, len(program))
     predicted = predict(TPU, program, latency=latency).counters
     assert outcome.halted
     assert outcome.counters == {name: predicted.get(name, 0) for name in outcome.counters}

@@ -37,10 +37,10 @@ def test_int8_layers_follow_the_float_network(mlp, pixels):
     for layer, values in zip(network.layers, expected, strict=True):
         x = layer.outputs(int8.matmul(x, layer.weights))
         scale = (values.max() - min(values.min(), 0)) / 255
-        error = (x.astype(float) - layer.zero_point) * scale - values
+        error = (x.astype(float) - layer.scale.zero_point) * scale - values
         assert np.abs(error).mean() < 1.5 * scale and np.abs(error).max() < 12 * scale
-    assert [layer.zero_point for layer in network.layers[:2]] == [-128, -128]
-    assert network.layers[2].zero_point > -128
+    assert [layer.scale.zero_point for layer in network.layers[:2]] == [-128, -128]
+    assert network.layers[2].scale.zero_point > -128
     for layer in network.layers:
         np.testing.assert_array_equal(np.abs(layer.weights.astype(int)).max(axis=0), 127)
 
@@ -57,7 +57,7 @@ def test_int8_of_weights_that_are_exact():
     layer = network.layers[0]
     outputs = layer.outputs(int8.matmul(network.inputs(pixels), layer.weights))
     scale = (values.max() - values.min()) / 255
-    np.testing.assert_allclose(outputs.astype(int) - layer.zero_point, values / scale, atol=0.51)
+    np.testing.assert_allclose(outputs.astype(int) - layer.scale.zero_point, values / scale, atol=0.51)
 
 
 def test_bf16_follows_the_float_network(mlp, pixels):

@@ -1,6 +1,7 @@
 """The run as a whole, on small arrays and a few images."""
 
 import argparse
+import dataclasses
 import io
 
 import numpy as np
@@ -13,7 +14,6 @@ from systolic.tpu_config import tpu_preset
 from systolic_sim.demo import command, mnist, report
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.rtl.matrix_unit import MatrixUnitRtl
-from systolic_sim.rtl.tpu import TpuRtl
 
 needs_images = pytest.mark.needs("mnist")
 
@@ -69,15 +69,22 @@ def test_a_broken_unit_is_noticed(small, tmp_path, monkeypatch):
 @needs_images
 def test_a_broken_tpu_is_noticed(small, tmp_path, monkeypatch):
     """It gets other images; and a program without an end."""
-    job, run_at = report.tpu.job, TpuRtl.run
+    image = report.tpu.image
+
+    def endless(*args):
+        made = image(*args)
+        program, = made.programs
+        short = dataclasses.replace(program, operations=program.operations[:-1])
+        return dataclasses.replace(made, programs=(short,))
+
     monkeypatch.setattr(report, "CONFIGS", ())
     with monkeypatch.context() as patch:
-        patch.setattr(report.tpu, "job", lambda config, network, pixels: job(config, network, pixels[::-1]))
+        patch.setattr(report.tpu, "image", lambda config, network, pixels: image(config, network, pixels[::-1]))
         code, text = run(tmp_path)
         assert code == 1 and "logits differ from the golden model" in text
-    monkeypatch.setattr(TpuRtl, "run", lambda self, address, length, **options: run_at(self, address, length - 1))
+    monkeypatch.setattr(report.tpu, "image", endless)
     code, text = run(tmp_path)
-    assert code == 1 and "tpu_4x4 stopped with error" in text
+    assert code == 1 and "tpu_4x4: stopped at instruction" in text and "error 10" in text
 
 
 @needs_images

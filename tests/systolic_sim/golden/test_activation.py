@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 
-from systolic_sim.golden.activation import RECORD, activate, add, average_multiplier, lookup, pool, record
-from systolic_sim.golden.requantise import quantise_multiplier, requantise, requantise_fp32
+from systolic.compiler.quantise import average_multiplier, quantise_multiplier
+from systolic_sim.golden.activation import RECORD, activate, add, lookup, pool, record
+from systolic_sim.golden.requantise import requantise, requantise_fp32
 
 INT8 = np.arange(-128, 128)
 
@@ -74,35 +75,6 @@ def test_add_wraps_at_32_bits():
     assert add(np.array([0, 1, 0]), np.array([0, 0, 127]), records).tolist() == [127, -128, -120]
     left = record([0, 0, 0], [2**30] * 3, [8, 1, 1])
     assert add(np.array([64, 16, 8]), np.array([0, 0, 0]), left).tolist() == [0, -128, 127]
-
-
-@pytest.mark.parametrize("counts", [range(1, 65), range(65, 129), range(129, 193), range(193, 257)])
-def test_average_is_that_of_tflite(counts):
-    """Every sum of every count: rounded to the nearest, halves away from zero, by C's division."""
-    for count in counts:
-        multiplier, shift = average_multiplier(count)
-        sums = np.arange(-128 * count, 127 * count + 1)
-        rounded = np.sign(sums) * ((np.abs(sums) + count // 2) // count)
-        got = requantise(sums, multiplier, shift)
-        np.testing.assert_array_equal(got, np.clip(rounded, -128, 127))
-
-
-def test_average_of_large_windows():
-    rng = np.random.default_rng(0)
-    for count in (255 * 255, 65024, 2**15, 40000, 3**10):
-        sums = np.concatenate([rng.integers(-128 * count, 127 * count, 10000),
-                               (2 * np.arange(-127, 127) + 1) * count // 2])
-        got = requantise(sums, *average_multiplier(count))
-        np.testing.assert_array_equal(got, np.sign(sums) * ((np.abs(sums) + count // 2) // count))
-    for count in (0, 255 * 255 + 1):
-        with pytest.raises(ValueError, match="count must be from 1 to 65025"):
-            average_multiplier(count)
-
-
-def test_nearest_multiplier_does_not_average():
-    """Why there is :func:`average_multiplier`: negative halves would go up."""
-    assert requantise(-3, *map(int, quantise_multiplier(1 / 2))) == -1
-    assert requantise(-3, *average_multiplier(2)) == -2
 
 
 def test_pool():

@@ -8,7 +8,8 @@ import hypothesis.strategies as st
 import numpy as np
 import pytest
 
-from systolic_sim.golden.requantise import quantise_multiplier, requantise, requantise_fp32
+from systolic.compiler.quantise import quantise_multiplier
+from systolic_sim.golden.requantise import requantise, requantise_fp32
 
 HALF = fractions.Fraction(1, 2)
 SUMS = st.one_of(st.integers(-2**31, 2**31 - 1), st.integers(-2000, 2000),
@@ -114,25 +115,6 @@ def test_fp32_zero_point_and_bounds():
     assert got.dtype == np.int8
     assert got.tolist() == [0, 0, 1, 3, 5, 6, 6]
     assert requantise_fp32(x, np.float32(3e38)).tolist() == [-128, -128, -128, 0, 127, 127, 127]
-
-
-@hypothesis.settings(max_examples=300, deadline=None)
-@hypothesis.given(st.floats(2.0**-32, 2.0**30 - 1))
-def test_quantise_multiplier(real):
-    multiplier, shift = map(int, quantise_multiplier(real))
-    assert 2**30 <= multiplier < 2**31 and -31 <= shift <= 30
-    error = fractions.Fraction(multiplier, 2**31) * fractions.Fraction(2)**shift - fractions.Fraction(real)
-    assert abs(error) <= fractions.Fraction(2)**(shift - 32)
-
-
-def test_quantise_multiplier_ends():
-    real = [0, 2.0**-33, 2.0**-32, 1 - 2.0**-40, 1, 2.0**30 - 1]
-    multiplier, shift = quantise_multiplier(real)
-    assert multiplier.tolist() == [0, 0, 2**30, 2**30, 2**30, 2**31 - 2]
-    assert shift.tolist() == [0, 0, -31, 1, 1, 30]
-    for wrong in (-1, float("nan"), float("inf"), 2**30, 2**30 - 0.2):
-        with pytest.raises(ValueError, match="scale must be"):
-            quantise_multiplier(wrong)
 
 
 def test_per_channel():

@@ -9,7 +9,7 @@ from systolic.config import Arch, Config
 from systolic.tpu_config import TpuConfig, tpu_preset
 from systolic_sim.cycles.tpu import predict
 from systolic_sim.emulator import check_instruction
-from systolic_sim.programs.workloads import WORKLOADS, Conv, Dense, Pool, Vector
+from systolic_sim.programs.workloads import WORKLOADS, Conv, Dense, Pooling, Vector
 
 ALL = pytest.mark.parametrize("workload", WORKLOADS, ids=lambda each: each.name)
 
@@ -25,7 +25,8 @@ TABLE_1 = {
 def test_as_published(workload):
     """Layer counts and batch exactly; weights and operations to within 2 %."""
     *layers, weights, intensity, batch = TABLE_1[workload.name]
-    assert [sum(isinstance(layer, kind) for layer in workload.layers) for kind in (Dense, Conv, Vector, Pool)] == layers
+    kinds = Dense, Conv, Vector, Pooling
+    assert [sum(isinstance(layer, kind) for layer in workload.layers) for kind in kinds] == layers
     assert workload.batch == batch
     assert workload.weights == pytest.approx(weights * 1e6, rel=0.02)
     assert workload.macs / workload.weights == pytest.approx(intensity, rel=0.02)
@@ -53,7 +54,7 @@ def test_small_ones_run(name):
     workload = next(each for each in WORKLOADS if each.name == name)
     tpu = TpuConfig(name="small", lanes=16, buffer_size=1 << 20, bus_bytes=16,
                     matrix=Config(arch=Arch(rows=16, cols=16, accumulator_depth=512, result_fifo_depth=512)))
-    layers = {Dense: Dense(64, 48), Conv: Conv(6, 3, 16, 32), Vector: Vector(64), Pool: Pool(6, 16)}
+    layers = {Dense: Dense(64, 48), Conv: Conv(6, 3, 16, 32), Vector: Vector(64), Pooling: Pooling(6, 16)}
     kinds = dict.fromkeys(map(type, workload.layers))
     small = dataclasses.replace(workload, layers=tuple(layers[kind] for kind in kinds), batch=4)
     counters = predict(tpu, small.program(tpu), latency=5, bytes_per_cycle=8).counters

@@ -13,6 +13,7 @@ from amaranth.lib.wiring import Out
 from systolic import verilog
 from systolic.gateware.host.control import ControlRegisters
 from systolic.gateware.shared import Library
+from systolic.host import Driver, LinkError, WaitError
 from systolic.tpu_config import tpu_preset
 from systolic_sim.rtl import tpu as tpu_rtl
 from systolic_sim.rtl.matrix_unit import RtlError
@@ -128,7 +129,7 @@ def test_latency_is_exact(memory_of, latency, words):
     tpu, memory = memory_of
     before = memory.copy()
     tpu.connect(memory, latency=latency)
-    outcome = tpu.run(256, words)
+    outcome = Driver(tpu).run(256, words)
     assert outcome.halted and outcome.error_code == 0 and outcome.interrupts == 0
     assert np.array_equal(memory, inverted(before, 256, words))
     # AR in the first cycle of running; last R beat, W begins a cycle later, response taken, running ends.
@@ -142,9 +143,9 @@ def test_bandwidth(memory_of, cycles_per_word):
     tpu, memory = memory_of
     word = tpu.config.bus_bytes
     tpu.connect(memory, latency=1)
-    fast = tpu.run(0, 200).counters["cycles"]
+    fast = Driver(tpu).run(0, 200).counters["cycles"]
     tpu.connect(memory, latency=1, bytes_per_cycle=word / cycles_per_word)
-    slow = tpu.run(0, 200).counters["cycles"]
+    slow = Driver(tpu).run(0, 200).counters["cycles"]
     assert -2 * cycles_per_word <= slow - fast - (cycles_per_word - 1) * 200 <= 1
 
 
@@ -154,12 +155,12 @@ def test_stalls_change_time_alone(memory_of, stalls, seed):
     tpu, memory = memory_of
     before = memory.copy()
     tpu.connect(memory, stalls=stalls, seed=seed)
-    first = tpu.run(512, 100).counters["cycles"]
+    first = Driver(tpu).run(512, 100).counters["cycles"]
     assert np.array_equal(memory, inverted(before, 512, 100))
     tpu.connect(memory)
-    assert tpu.run(512, 100).counters["cycles"] < first
+    assert Driver(tpu).run(512, 100).counters["cycles"] < first
     tpu.connect(memory, stalls=stalls, seed=seed)
-    assert tpu.run(512, 100).counters["cycles"] == first
+    assert Driver(tpu).run(512, 100).counters["cycles"] == first
 
 
 def test_silence_is_exact(memory_of):
@@ -167,7 +168,7 @@ def test_silence_is_exact(memory_of):
     tpu, memory = memory_of
     before, words, latency = memory.copy(), 20, 3
     tpu.connect(memory, latency=latency)
-    cycles = tpu.run(256, words).counters["cycles"]
+    cycles = Driver(tpu).run(256, words).counters["cycles"]
     last = {}
     for channel in tpu_rtl.CHANNELS:
         hang = [moment for moment in range(cycles + 10) if not silent_run(tpu, before, channel, moment, words, latency)]
@@ -183,9 +184,9 @@ def silent_run(tpu, before, channel, moment, words, latency):
     memory = before.copy()
     tpu.connect(memory, latency=latency, silent={channel: moment})
     for name, value in (("INTERRUPT_STATUS", 7), ("CONTROL", 1)):
-        tpu.write(name, value)
+        Driver(tpu).write(name, value)
     tpu.wait(200)
-    ended = tpu.read("STATUS") == 1
+    ended = Driver(tpu).read("STATUS") == 1
     assert ended == (tpu.unanswered() == 0)
     tpu.connect(memory)
     tpu.wait(200)
@@ -200,21 +201,21 @@ def test_faults(memory_of, fault, words):
     """An error on any beat; outside of it, and on the other kind of access, none. After a restart all is well."""
     tpu, memory = memory_of
     tpu.connect(memory, faults=[fault])
-    outcome = tpu.run(0, words)
+    outcome = Driver(tpu).run(0, words)
     assert not outcome.halted and outcome.error_code == 7
-    tpu.restart()
-    assert tpu.run(8192, words).halted
+    Driver(tpu).restart()
+    assert Driver(tpu).run(8192, words).halted
     tpu.connect(memory)
-    assert tpu.run(0, words).halted
+    assert Driver(tpu).run(0, words).halted
 
 
 def test_beyond_the_memory(memory_of):
     tpu, memory = memory_of
     tpu.connect(memory[:6000])
-    assert not tpu.run(2048, 8).halted
-    tpu.restart()
+    assert not Driver(tpu).run(2048, 8).halted
+    Driver(tpu).restart()
     tpu.connect(memory[:6016])
-    assert tpu.run(1856, 8).halted
+    assert Driver(tpu).run(1856, 8).halted
 
 
 @pytest.mark.parametrize("fault, complaint, stalls", [
@@ -224,14 +225,14 @@ def test_bad_manners_are_noticed(fault, complaint, stalls):
     tpu = model(fault)
     tpu.connect(np.zeros(65536, np.uint8), stalls={"ar": stalls}, seed=3)
     with pytest.raises(RtlError, match=complaint):
-        tpu.run(0, 4)
+        Driver(tpu).run(0, 4)
 
 
 def test_no_end(memory_of):
     tpu, memory = memory_of
     tpu.connect(memory, latency=500)
-    with pytest.raises(RtlError, match="no end after 300 cycles; status 2, 0 instructions"):
-        tpu.run(0, 4, max_cycles=300)
+    with pytest.raises(WaitError, match="no interrupt after 300 cycles: status running, 0 instructions"):
+        Driver(tpu, limit=300).run(0, 4)
 
 
 def test_bad_parameters(copier):
@@ -245,7 +246,22 @@ def test_bad_parameters(copier):
         ("contiguous array of uint8", memory.view(np.int8), {})):
         with pytest.raises(ValueError, match=message):
             copier.connect(array, **options)
-    with pytest.raises(RtlError, match="register 252 answers 2"):
-        copier.read(252)
-    with pytest.raises(ValueError, match="not compiled with trace=True"):
-        copier.run(0, 1, trace="x.vcd")
+    with pytest.raises(LinkError, match="answers SLVERR"):
+        copier.read32(252)
+    with pytest.raises(LinkError, match="answers SLVERR"):
+        copier.write32(252, 0)
+    with pytest.raises(ValueError, match="not compiled with trace=True"), copier.trace("x.vcd"):
+        pass
+
+
+def test_memory_over_the_link(memory_of):
+    """Bytes are those of the array, and of nothing beside it."""
+    tpu, memory = memory_of
+    tpu.connect(memory)
+    tpu.write(100, bytes(range(50)))
+    assert memory[100:150].tolist() == list(range(50)) and tpu.read(98, 4) == memory[98:102].tobytes()
+    for address, size in ((-1, 2), (65530, 7), (70000, 0)):
+        with pytest.raises(LinkError, match="address must be within the memory's 65536 bytes"):
+            tpu.read(address, size)
+        with pytest.raises(LinkError, match="address must be within"):
+            tpu.write(address, bytes(size))

@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 
 from systolic import isa
+from systolic.compiler.quantise import quantise_multiplier
 from systolic.gateware.activation.unit import ActivationUnit
 from systolic.tpu_config import tpu_preset
 from systolic_sim.golden import activation as golden
-from systolic_sim.golden.requantise import quantise_multiplier
 
 LANES = {lanes: dataclasses.replace(tpu_preset("tpu_4x4"), lanes=lanes) for lanes in (1, 2, 3, 4)}
 COLS = 4
