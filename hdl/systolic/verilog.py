@@ -18,6 +18,7 @@ from pathlib import Path
 
 from amaranth.back import rtlil
 
+from .config import Config
 from .gateware.shared import Library
 from .tops import MatrixUnitTop, TpuTop
 from .tpu_config import TpuConfig
@@ -107,7 +108,7 @@ def _garbage_collection_off():
             gc.enable()
 
 
-def generate(config):
+def generate(config: Config | TpuConfig) -> "Design":
     """Elaborate the matrix unit of a configuration, or the TPU of a unit.
 
     The same one gives the same bytes, on any machine.

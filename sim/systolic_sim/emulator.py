@@ -7,11 +7,16 @@ instruction after them wait until then.
 """
 
 import collections
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from systolic import isa
 from systolic.errors import UserError
+from systolic.isa import Operation
+from systolic.tpu_config import TpuConfig
 from systolic_sim.check.accesses import Tiles, check_instruction
 from systolic_sim.check.flow import Flow
 from systolic_sim.golden import activation
@@ -39,7 +44,7 @@ class EmulatorError(UserError, RuntimeError):
         side. ``code`` and ``index`` are of the first in the program.
     """
 
-    def __init__(self, name, index, others=()):
+    def __init__(self, name: str, index: int | None, others: Iterable[tuple[str, int | None]] = ()) -> None:
         self.code, self.index = _CODES[name], index
         self.possible = {(self.code, index)} | {(_CODES[other], place) for other, place in others}
         where = "" if index is None else f"instruction {index}: "
@@ -68,7 +73,8 @@ class Emulator:
         Instructions ``interrupt`` executed by the latest :meth:`run`; the latest tag.
     """
 
-    def __init__(self, config, memory, *, faults=()):
+    def __init__(self, config: TpuConfig, memory: bytearray | NDArray[np.uint8], *,
+                 faults: Iterable[tuple[int, int]] = ()) -> None:
         self.config = config
         self.memory = memory if isinstance(memory, np.ndarray) else np.frombuffer(memory, np.uint8)
         self.faults = tuple(faults)
@@ -77,15 +83,18 @@ class Emulator:
         self.debug_tag = 0
         self.restart()
 
-    def restart(self):
+    def restart(self) -> None:
         """As after an error: what is under way is lost, buffer and table are kept."""
         self._unit = MatrixUnit(self.config.matrix.arch)
         self._tiles, self._fresh, self._rounding = 0, True, 0
         # Rows that wait for a tile, sums, and instructions of the activation unit that wait for them.
-        self._rows, self._results, self._waiting = (collections.deque() for _ in range(3))
-        self.interrupts, self.counters = 0, {}
+        self._rows: collections.deque[tuple[Program, int]] = collections.deque()
+        self._results: collections.deque[NDArray[np.int32]] = collections.deque()
+        self._waiting: collections.deque[tuple[Operation, int]] = collections.deque()
+        self.interrupts = 0
+        self.counters: dict[str, int] = {}
 
-    def run(self, program):
+    def run(self, program: Sequence[Operation] | bytes | bytearray) -> None:
         """Execute a program; the state of an earlier one lives on.
 
         Parameters
@@ -103,7 +112,7 @@ class Emulator:
         code = bytes(program) if isinstance(program, bytes | bytearray) else isa.encode(program)
         self._run(code, "end" if code else "fetch")
 
-    def run_at(self, address, length):
+    def run_at(self, address: int, length: int) -> None:
         """Execute the program of ``length`` instructions at a memory address; see :meth:`run`."""
         if address % isa.BYTES or not length:
             raise EmulatorError("fetch", 0)
@@ -111,13 +120,14 @@ class Emulator:
                       if not self._answers(address + isa.BYTES * number, isa.BYTES)), length)
         self._run(self.memory[address:address + isa.BYTES * whole].tobytes(), "end" if whole == length else "fetch")
 
-    def _run(self, code, beyond):
+    def _run(self, code: bytes, beyond: str) -> None:
         """``beyond``: the error of an instruction after the last."""
         self.counters = dict.fromkeys(("instructions", "useful_macs", "bytes_read", "bytes_written"), 0)
         self.interrupts = 0
         flow = Flow(self.config, answers=self._answers, fresh=self._fresh).run(code, beyond=beyond)
         if flow.errors:
-            raise EmulatorError(*flow.errors[0], flow.errors)
+            (name, index), *_ = flow.errors
+            raise EmulatorError(name, index, flow.errors)
         for operation in flow.program:
             if operation.instruction.unit == "activation":
                 self._waiting.append((operation, self._rounding))
@@ -126,48 +136,48 @@ class Emulator:
                 getattr(self, f"_{operation.name}")(operation)
             self.counters["instructions"] += 1
 
-    def _answers(self, address, size):
+    def _answers(self, address: int, size: int) -> bool:
         """Whether the bus reads and writes there without an error; in whole words."""
         word = self.config.bus_bytes
         first, last = address // word * word, -(-(address + size) // word) * word
         return last <= len(self.memory) and not any(first < high and low < last for low, high in self.faults)
 
-    def _nop(self, op):
+    def _nop(self, op: Operation) -> None:
         pass
 
     _sync = _halt = _nop
 
-    def _interrupt(self, op):
+    def _interrupt(self, op: Operation) -> None:
         self.interrupts += 1
 
-    def _debug_tag(self, op):
+    def _debug_tag(self, op: Operation) -> None:
         self.debug_tag = op.tag
 
-    def _set_configuration(self, op):
+    def _set_configuration(self, op: Operation) -> None:
         self._rounding = op.rounding
 
-    def _transfer(self, op):
+    def _transfer(self, op: Operation) -> Iterator[tuple[int, int]]:
         """Addresses of each row in memory and buffer."""
         rows = np.arange(op.row_count)
         address = op.memory + rows * op.memory_stride % (1 << 32)
         return zip(address, self._wrapped(op.base + rows * op.stride), strict=True)
 
-    def _wrapped(self, address):
+    def _wrapped(self, address: ArrayLike) -> NDArray[np.int64]:
         """Addresses modulo the machine's width."""
         return np.asarray(address) % (1 << self.config.address_width)
 
-    def _read_host_memory(self, op):
+    def _read_host_memory(self, op: Operation) -> None:
         for here, there in self._transfer(op):
             self.buffer[there:there + op.row_bytes] = self.memory[here:here + op.row_bytes]
         words = -(-op.row_bytes // self.config.bus_bytes)
         self.counters["bytes_read"] += op.row_count * words * self.config.bus_bytes
 
-    def _write_host_memory(self, op):
+    def _write_host_memory(self, op: Operation) -> None:
         for here, there in self._transfer(op):
             self.memory[here:here + op.row_bytes] = self.buffer[there:there + op.row_bytes]
         self.counters["bytes_written"] += op.row_count * op.row_bytes
 
-    def _read_weights(self, op):
+    def _read_weights(self, op: Operation) -> None:
         size = self.config.tile_bytes(diagonal=bool(op.diagonal))
         code = self.memory[op.memory:op.memory + op.tile_count * size]
         unpack = unpack_diagonals if op.diagonal else unpack_tiles
@@ -177,17 +187,18 @@ class Emulator:
         self.counters["bytes_read"] += op.tile_count * size
         self._multiply_waiting()
 
-    def _matrix_multiply(self, op):
+    def _matrix_multiply(self, op: Operation) -> None:
         tiles, a_sum = Tiles(self.config, op), op.ky_count * op.kx_count * op.c_count
         for number, place in enumerate(tiles):
             switch = self._fresh or number > 0 or not op.reuse
             self._fresh = False
             self._rows.append(self._tile(op, place, *tiles.tile(*place), switch=switch,
-                                         accumulate=number % a_sum > 0 or op.accumulate,
-                                         last=op.finish and (number + 1) % a_sum == 0))
+                                         accumulate=number % a_sum > 0 or bool(op.accumulate),
+                                         last=bool(op.finish) and (number + 1) % a_sum == 0))
             self._multiply_waiting()
 
-    def _tile(self, op, place, address, padded, *, switch, accumulate, last):
+    def _tile(self, op: Operation, place: tuple[int, int, int, int], address: NDArray[np.int64],
+              padded: NDArray[np.bool_], *, switch: bool, accumulate: bool, last: bool) -> tuple[Program, int]:
         """The rows of one tile, as they are in the buffer now, and the products that are of use."""
         arch, (n, _, _, c) = self.config.matrix.arch, place
         rows = self.buffer[np.where(padded, 0, self._wrapped(address))[:, None] + np.arange(arch.rows)].view(np.int8)
@@ -200,7 +211,7 @@ class Emulator:
         useful_cols = (op.n_last_less if n == op.n_count - 1 else op.n_less) + 1
         return program, int(np.sum(~padded)) * useful_rows * useful_cols
 
-    def _multiply_waiting(self):
+    def _multiply_waiting(self) -> None:
         """Rows go, in order, as far as there are tiles for them."""
         while self._rows and (self._tiles or not self._rows[0][0].switch[0]):
             program, macs = self._rows.popleft()
@@ -209,7 +220,7 @@ class Emulator:
             self.counters["useful_macs"] += macs
             self._activate_waiting()
 
-    def _activate_waiting(self):
+    def _activate_waiting(self) -> None:
         """Instructions of the activation unit, in order, as far as there are sums for them."""
         while self._waiting:
             op, self._issued_with = self._waiting[0]
@@ -218,32 +229,32 @@ class Emulator:
             self._waiting.popleft()
             getattr(self, f"_{op.name}")(op)
 
-    def _records(self, address, count):
+    def _records(self, address: int, count: int) -> NDArray[np.void]:
         code = self.buffer[address:address + count * isa.RECORD_BYTES]
         return unpack_records(code)
 
-    def _pixels(self, start, counts, strides, channels):
+    def _pixels(self, start: int, counts: Sequence[int], strides: Sequence[int], channels: int) -> NDArray[np.int64]:
         """Addresses [*counts, channels] of pixels."""
         address = np.asarray(start)
         for count, stride in zip(counts, strides, strict=True):
             address = address[..., None] + np.arange(count) * stride
         return self._wrapped(address)[..., None] + np.arange(channels)
 
-    def _output(self, op, values):
+    def _output(self, op: Operation, values: NDArray[np.int8]) -> None:
         """Writes outputs [y, x, channels], in that order."""
         address = self._pixels(op.base, (op.y_count, op.x_count), (op.y_stride, op.x_stride), op.channels)
         self.buffer[address] = values.reshape(address.shape).view(np.uint8)
 
-    def _options(self, op):
+    def _options(self, op: Operation) -> dict[str, Any]:
         return {"zero_point": op.zero_point, "low": op.low, "high": op.high,
                 "rounding": isa.ROUNDINGS[self._issued_with], "table": self.table if op.lookup else None}
 
-    def _activate(self, op):
+    def _activate(self, op: Operation) -> None:
         count, rows = op.channels if op.per_channel else 1, op.y_count * op.x_count
         sums = np.stack([self._results.popleft() for _ in range(rows)])[:, :op.channels]
         self._output(op, activation.activate(sums, self._records(op.parameters, count), **self._options(op)))
 
-    def _pool(self, op):
+    def _pool(self, op: Operation) -> None:
         address = self._pixels(op.start, (op.y_count, op.x_count, op.ky_count, op.kx_count),
                                (op.from_y_stride, op.from_x_stride, op.ky_stride, op.kx_stride), op.channels)
         windows = self.buffer[address].view(np.int8)
@@ -251,7 +262,7 @@ class Emulator:
         self._output(op, activation.pool(windows, self._records(op.parameters, 1), maximum=bool(op.maximum),
                                          **self._options(op)))
 
-    def _add(self, op):
+    def _add(self, op: Operation) -> None:
         counts = op.y_count, op.x_count
         first, other = (self._pixels(base, counts, strides, op.channels) for base, strides in (
             (op.from_base, (op.from_y_stride, op.from_x_stride)),
@@ -259,5 +270,5 @@ class Emulator:
         self._output(op, activation.add(self.buffer[first].view(np.int8), self.buffer[other].view(np.int8),
                                         self._records(op.parameters, 3), **self._options(op)))
 
-    def _load_table(self, op):
+    def _load_table(self, op: Operation) -> None:
         self.table = self.buffer[op.from_base:op.from_base + isa.TABLE_BYTES].view(np.int8).copy()

@@ -6,11 +6,14 @@ where a corner is outside, accesses are looked at one after the other.
 
 import bisect
 import itertools
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from systolic import isa
+from systolic.tpu_config import TpuConfig
 
 __all__ = ["Fault", "Tiles", "access_faults", "check_fields", "check_instruction", "regions"]
 
@@ -30,7 +33,7 @@ class Fault(NamedTuple):
     place: int
 
 
-def check_instruction(config, bits):
+def check_instruction(config: TpuConfig, bits: int) -> str | None:
     """What the sequencer finds wrong with an instruction before any unit sees it.
 
     Parameters
@@ -55,7 +58,7 @@ def check_instruction(config, bits):
     return None
 
 
-def check_fields(config, bits):
+def check_fields(config: TpuConfig, bits: int) -> str | None:
     """The same, but for its regions."""
     instruction = isa.by_opcode(bits & 0xFF)
     if instruction is None:
@@ -161,19 +164,19 @@ class Tiles:
         Rows of a tile that are looked at.
     """
 
-    def __init__(self, config, op, most=None):
+    def __init__(self, config: TpuConfig, op: isa.Operation, most: int | None = None) -> None:
         self.op = op
         y_count = op.y_count if most is None else min(op.y_count, -(-most // op.x_count))
         self._x, self._x_padded = _axis(op, "x", op.x_count, op.width)
         self._y, self._y_padded = _axis(op, "y", y_count, op.height)
         self.rows = y_count * op.x_count if most is None else min(most, y_count * op.x_count)
 
-    def __iter__(self):
+    def __iter__(self) -> Iterator[tuple[int, int, int, int]]:
         """(n, ky, kx, c) in the order of the machine."""
         op = self.op
         return itertools.product(range(op.n_count), range(op.ky_count), range(op.kx_count), range(op.c_count))
 
-    def tile(self, n, ky, kx, c):
+    def tile(self, n: int, ky: int, kx: int, c: int) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """Addresses and whether they are padding, of each row of a tile."""
         op = self.op
         address = op.start + c * op.c_stride + n * op.n_stride + (self._y[ky][:, None] + self._x[kx]).ravel()

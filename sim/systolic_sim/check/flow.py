@@ -18,8 +18,10 @@ Which of several errors comes first may depend on timing, as units run side by s
 
 import collections
 import dataclasses
+from collections.abc import Callable
 
 from systolic import isa
+from systolic.tpu_config import TpuConfig
 from systolic_sim.check.accesses import access_faults, check_fields, regions
 from systolic_sim.check.units import NEVER, Limits, Rows, Sums, Weights
 
@@ -84,16 +86,19 @@ class Flow:
     stuck : Stuck or None
     """
 
-    def __init__(self, config, *, answers=None, fresh=True, faults=True):
+    def __init__(self, config: TpuConfig, *, answers: Callable[[int, int], bool] | None = None, fresh: bool = True,
+                 faults: bool = True) -> None:
         self.config, self.limits = config, Limits(config)
         self._answers, self._faults = answers, faults
         self._weights, self._rows = Weights(config, self.limits), Rows(fresh)
         self._sums = Sums()
-        self._in_flight = {unit: collections.deque() for unit in isa.UNITS[1:]}
-        self._transfers = {"load": [], "store": []}
-        self.program, self.errors, self.stuck = [], [], None
+        self._in_flight: dict[str, collections.deque[_InFlight]] = {unit: collections.deque() for unit in isa.UNITS[1:]}
+        self._transfers: dict[str, list[tuple[str, int]]] = {"load": [], "store": []}
+        self.program: list[isa.Operation] = []
+        self.errors: list[tuple[str, int]] = []
+        self.stuck: Stuck | None = None
 
-    def run(self, code, *, beyond="end"):
+    def run(self, code: bytes, *, beyond: str = "end") -> "Flow":
         """Follow a program to its end.
 
         Parameters

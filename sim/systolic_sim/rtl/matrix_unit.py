@@ -16,15 +16,26 @@ import functools
 import hashlib
 import os
 import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
+from systolic.config import Config
 from systolic.errors import UserError
+from systolic_sim.golden.program import Program
 from systolic_sim.rtl.beats import Layout, pack, unpack
 from systolic_sim.rtl.primitives import models_for
 from systolic_sim.rtl.verilate import shared_library
 
+if TYPE_CHECKING:  # Amaranth takes a while to import
+    from systolic.verilog import Design
+
 __all__ = ["MatrixUnitRtl", "Rtl", "RtlError", "Run", "pack", "unpack"]
+
+_Fields = Mapping[str, Mapping[str, NDArray[Any]]]
+_Stalls = float | Mapping[str, float] | None
 
 
 class RtlError(UserError, RuntimeError):
@@ -47,8 +58,8 @@ class Run:
         Wall time of the simulation.
     """
 
-    outputs: dict
-    accepted: dict
+    outputs: dict[str, dict[str, NDArray[np.uint32]]]
+    accepted: dict[str, NDArray[np.int64]]
     cycles: int
     seconds: float
 
@@ -88,7 +99,9 @@ class Rtl:
         If it cannot be compiled.
     """
 
-    def __init__(self, design, *, trace=False, optimise=False, cache=None, progress=None):
+    def __init__(self, design: "Design", *, trace: bool = False, optimise: bool = False,
+                 cache: str | os.PathLike[str] | None = None,
+                 progress: Callable[[int, int], object] | None = None) -> None:
         self.name = design.name
         self.streams = design.sidecar["streams"]
         self.trace = trace
@@ -100,20 +113,21 @@ class Rtl:
             design.verilog + models_for(design.verilog), design.name, header, trace=trace, optimise=optimise,
             cache=cache, progress=progress))
         self._model = self._library.model_new()
-        self._pending = []
+        self._pending: list[str] = []
         self.reset()
 
-    def __del__(self):
+    def __del__(self) -> None:
         if getattr(self, "_model", None):
             self._library.model_delete(self._model)
 
-    def reset(self, cycles=1):
+    def reset(self, cycles: int = 1) -> None:
         """Hold ``rst`` for that many cycles, with no stream valid or ready."""
         self._library.model_reset(self._model, cycles)
         self._pending = []
 
-    def run(self, inputs, outputs, *, stalls=None, seed=0, reset=True, stop_after_cycles=None,
-            max_cycles=None, patience=10_000, trace=None):
+    def run(self, inputs: _Fields, outputs: Mapping[str, int], *, stalls: _Stalls = None, seed: int = 0,
+            reset: bool = True, stop_after_cycles: int | None = None, max_cycles: int | None = None,
+            patience: int = 10_000, trace: str | os.PathLike[str] | None = None) -> Run:
         """Feed the input streams and collect from the output streams until all has been handed over.
 
         Every stream offers or takes a beat as soon as it can, or holds back at random. What has once been
@@ -175,7 +189,7 @@ class Rtl:
                    accepted={name: cycles[name][:done[name]] for name in self._order},
                    outputs={name: self._layouts[name].fields(beats[name][:done[name]]) for name in outputs})
 
-    def _advance(self, state, stop_after_cycles, max_cycles, patience):
+    def _advance(self, state: Any, stop_after_cycles: int | None, max_cycles: int | None, patience: int) -> int:
         progress, left = _Progress(), 1
         ends = [end for end in (stop_after_cycles, max_cycles) if end is not None]
         # In pieces of a fraction of a second, so that Ctrl-C is heard.
@@ -184,9 +198,10 @@ class Rtl:
             left = self._library.model_run(self._model, state, progress, cycles, patience)
             if left and (progress.idle >= patience or progress.cycle == max_cycles):
                 raise RtlError(self._stuck(state, progress))
-        return progress.cycle
+        cycle: int = progress.cycle
+        return cycle
 
-    def _stuck(self, state, progress):
+    def _stuck(self, state: Any, progress: "_Progress") -> str:
         waiting = []
         for name, stream in zip(self._order, state, strict=True):
             if stream.done < stream.count:
@@ -195,42 +210,42 @@ class Rtl:
         return (f"{self.name}: no end after {progress.cycle} cycles, the last {progress.idle} of them without "
                 f"a handshake; waiting: {', '.join(waiting)}")
 
-    def _input_beats(self, inputs):
+    def _input_beats(self, inputs: _Fields) -> dict[str, NDArray[np.uint32]]:
         self._check_names(inputs, "in")
         return {name: self._beats(name, inputs[name]) if name in inputs else self._empty(name, 0)
                 for name in self._order if self.streams[name]["direction"] == "in"}
 
-    def _output_beats(self, outputs):
+    def _output_beats(self, outputs: Mapping[str, int]) -> dict[str, NDArray[np.uint32]]:
         self._check_names(outputs, "out")
         return {name: self._empty(name, outputs.get(name, 0))
                 for name in self._order if self.streams[name]["direction"] == "out"}
 
-    def _check_names(self, names, direction):
+    def _check_names(self, names: Iterable[str], direction: str) -> None:
         have = [name for name, stream in self.streams.items() if stream["direction"] == direction]
         for name in names:
             if name not in have:
                 raise ValueError(f"{self.name} has no {direction}put stream {name}, only {', '.join(have)}")
 
-    def _empty(self, name, count):
+    def _empty(self, name: str, count: int) -> NDArray[np.uint32]:
         return np.zeros((count, self._layouts[name].words), np.uint32)
 
-    def _beats(self, name, fields):
+    def _beats(self, name: str, fields: Mapping[str, NDArray[Any]]) -> NDArray[np.uint32]:
         try:
             return self._layouts[name].beats(fields)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from None
 
-    def _stalls(self, stalls):
-        if not isinstance(stalls, dict):
+    def _stalls(self, stalls: _Stalls) -> dict[str, float]:
+        if not isinstance(stalls, Mapping):
             stalls = dict.fromkeys(self._order, stalls or 0.0)
         for name, stall in stalls.items():
             if name not in self.streams or not 0 <= stall < 1:
                 raise ValueError(f"stalls must be of {', '.join(self._order)} and from 0 to below 1, "
                                  f"not {stall} for {name}")
-        return dict.fromkeys(self._order, 0.0) | stalls
+        return dict.fromkeys(self._order, 0.0) | dict(stalls)
 
     @contextlib.contextmanager
-    def _tracing(self, path):
+    def _tracing(self, path: str | os.PathLike[str] | None) -> Iterator[None]:
         if path is None:
             yield
             return
@@ -244,13 +259,13 @@ class Rtl:
             self._library.model_trace(self._model, None)
 
 
-def _seed(seed, name):
+def _seed(seed: int, name: str) -> int:
     """State of a stream's random generator, never 0."""
     digest = hashlib.sha256(f"{seed} {name}".encode()).digest()
     return int.from_bytes(digest[:4], "little") | 1
 
 
-def _header(order, streams, layouts):
+def _header(order: Sequence[str], streams: Mapping[str, Any], layouts: Mapping[str, Layout]) -> str:
     """streams.h for the harness."""
     lines = []
     for macro, direction in (("INPUTS", "in"), ("OUTPUTS", "out")):
@@ -263,7 +278,7 @@ def _header(order, streams, layouts):
 
 
 @functools.cache
-def _load(path):
+def _load(path: str | os.PathLike[str]) -> ctypes.CDLL:
     library = ctypes.CDLL(str(path))
     library.model_new.restype = ctypes.c_void_p
     library.model_delete.argtypes = [ctypes.c_void_p]
@@ -293,7 +308,7 @@ class MatrixUnitRtl:
         The model.
     """
 
-    def __init__(self, config, *, design=None, **options):
+    def __init__(self, config: Config, *, design: "Design | None" = None, **options: Any) -> None:
         if design is None:
             # Only here, since Amaranth takes a while to import.
             from systolic import verilog
@@ -301,7 +316,7 @@ class MatrixUnitRtl:
         self.config = config
         self.rtl = Rtl(design, **options)
 
-    def run(self, program, **options):
+    def run(self, program: Program, **options: Any) -> tuple[NDArray[Any], Run]:
         """Run a program.
 
         Parameters

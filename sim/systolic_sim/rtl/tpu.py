@@ -14,13 +14,20 @@ import ctypes
 import dataclasses
 import functools
 import os
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from systolic.host import LinkError
+from systolic.tpu_config import TpuConfig
 from systolic_sim.rtl.matrix_unit import RtlError
 from systolic_sim.rtl.primitives import models_for
 from systolic_sim.rtl.verilate import shared_library
+
+if TYPE_CHECKING:  # Amaranth takes a while to import
+    from systolic.verilog import Design
 
 __all__ = ["CHANNELS", "Fault", "TpuRtl"]
 
@@ -89,7 +96,8 @@ class TpuRtl:
     #: Of :meth:`wait`.
     unit = "cycles"
 
-    def __init__(self, config, *, design=None, trace=False, **options):
+    def __init__(self, config: TpuConfig, *, design: "Design | None" = None, trace: bool = False,
+                 **options: Any) -> None:
         if design is None:
             # Only here, since Amaranth takes a while to import.
             from systolic import verilog
@@ -103,16 +111,17 @@ class TpuRtl:
         self.reset()
         self.connect(np.zeros(0, np.uint8))
 
-    def __del__(self):
+    def __del__(self) -> None:
         if getattr(self, "_model", None):
             self._library.tpu_delete(self._model)
 
-    def reset(self, cycles=1):
+    def reset(self, cycles: int = 1) -> None:
         """Hold ``rst`` for that many cycles. Buffer, accumulators and table are not cleared by it."""
         self._library.tpu_reset(self._model, cycles)
 
-    def connect(self, memory, *, latency=10, bytes_per_cycle=None, stalls=0.0, silent=None, seed=0,
-                faults=()):
+    def connect(self, memory: NDArray[np.uint8], *, latency: int = 10, bytes_per_cycle: float | None = None,
+                stalls: float | Mapping[str, float] = 0.0, silent: Mapping[str, int] | None = None, seed: int = 0,
+                faults: Iterable[Fault] = ()) -> None:
         """Connect a memory. It answers what the one before has not.
 
         Parameters
@@ -140,7 +149,7 @@ class TpuRtl:
         """
         if memory.dtype != np.uint8 or not memory.flags.c_contiguous or not memory.flags.writeable:
             raise ValueError("memory must be a contiguous array of uint8 that can be written")
-        stalls = stalls if isinstance(stalls, dict) else dict.fromkeys(CHANNELS, stalls)
+        stalls = stalls if isinstance(stalls, Mapping) else dict.fromkeys(CHANNELS, stalls)
         for channel, stall in stalls.items():
             if channel not in CHANNELS or not 0 <= stall < 1:
                 raise ValueError(f"stalls must be of {', '.join(CHANNELS)} and from 0 to below 1, "
@@ -163,7 +172,7 @@ class TpuRtl:
             (ctypes.c_uint64 * len(CHANNELS))(*(now + silent[name] if name in silent else _NEVER
                                                 for name in CHANNELS))))
 
-    def write32(self, address, value):
+    def write32(self, address: int, value: int) -> None:
         """Write the register at an address.
 
         Raises
@@ -173,17 +182,17 @@ class TpuRtl:
         """
         self._answered(self._library.tpu_write(self._model, address, value, _ALL_BYTES, _PATIENCE))
 
-    def read32(self, address):
+    def read32(self, address: int) -> int:
         """Value of the register at an address; raises as :meth:`write32`."""
         value = ctypes.c_uint32()
         self._answered(self._library.tpu_read(self._model, address, value, _PATIENCE))
         return value.value
 
-    def _answered(self, response):
+    def _answered(self, response: int) -> None:
         if response:
             raise LinkError("does not answer" if response < 0 else f"answers {_RESPONSES[response]}")
 
-    def write(self, address, data):
+    def write(self, address: int, data: bytes) -> None:
         """Write bytes of the memory.
 
         Raises
@@ -193,17 +202,17 @@ class TpuRtl:
         """
         self._within(address, len(data))[:] = np.frombuffer(data, np.uint8)
 
-    def read(self, address, size):
+    def read(self, address: int, size: int) -> bytes:
         """Bytes of the memory; raises as :meth:`write`."""
         return self._within(address, size).tobytes()
 
-    def _within(self, address, size):
+    def _within(self, address: int, size: int) -> NDArray[np.uint8]:
         if not 0 <= address <= address + size <= self._memory.size:
             raise LinkError(f"address must be within the memory's {self._memory.size} bytes, not {address:#x} for "
                             f"{size} bytes")
         return self._memory[address:address + size]
 
-    def wait(self, limit):
+    def wait(self, limit: float) -> bool:
         """Run until the interrupt line is high, at most so many cycles; whether it is.
 
         Raises
@@ -219,12 +228,12 @@ class TpuRtl:
                 raise RtlError(f"{self.name}: {complaint.decode()}")
         return bool(self._library.tpu_interrupt(self._model))
 
-    def unanswered(self):
+    def unanswered(self) -> int:
         """Bursts whose address is on offer or taken and that memory has not answered to the last beat."""
-        return self._library.tpu_unanswered(self._model)
+        return int(self._library.tpu_unanswered(self._model))
 
     @contextlib.contextmanager
-    def trace(self, path):
+    def trace(self, path: str | os.PathLike[str]) -> Iterator[None]:
         """Record a waveform (VCD) within a ``with`` block.
 
         Raises
@@ -245,7 +254,7 @@ class TpuRtl:
 
 
 @functools.cache
-def _load(path):
+def _load(path: str | os.PathLike[str]) -> ctypes.CDLL:
     library = ctypes.CDLL(str(path))
     model = ctypes.c_void_p
     for name, result, *arguments in (

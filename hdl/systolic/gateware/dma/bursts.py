@@ -11,8 +11,6 @@ from ..shared import Shared
 
 __all__ = ["Burst", "BurstWalker", "Transfer", "transfers"]
 
-_REGION = next(code for code, (name, _) in isa.ERRORS.items() if name == "region")
-
 
 class Transfer(data.StructLayout):
     """Rows of bytes to move between memory and unified buffer.
@@ -96,7 +94,7 @@ class BurstWalker(Shared):
         bad_row = self._rows(m, row, offered, taken)
         wrapped = self._cut(m, row, offered, taken)
         m.d.sync += self.error.valid.eq(bad_row | wrapped)
-        m.d.comb += self.error.code.eq(_REGION)
+        m.d.comb += self.error.code.eq(isa.ErrorCode.REGION)
         return m
 
     def _rows(self, m, row, offered, taken):

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ... import isa
 from ..lib.queue import Queue
 from ..ports import Beat, ReadRequest, Write, unit_ports
 from ..shared import Shared, place
@@ -11,8 +12,6 @@ from .bursts import transfers
 from .transfers import BeatWalker, BurstReader, account
 
 __all__ = ["Loader"]
-
-BUS_READ = 7
 
 
 class Loader(Shared):
@@ -62,7 +61,7 @@ class Loader(Shared):
         dead = account(m, self, finished=written & final,
                        moved=written | self.beat.valid | (reader.request.valid & reader.request.ready),
                        errors=[(reader.error.valid, reader.error.code, reader.error.index),
-                               (left & failed, BUS_READ, step.index)])
+                               (left & failed, isa.ErrorCode.BUS_READ, step.index)])
         m.d.comb += [
             reader.stop.eq(self.stop | dead), reader.left.eq(left),
             queue.i.valid.eq(self.beat.valid), queue.i.payload.eq(Cat(self.beat.data, self.beat.error)),

@@ -4,6 +4,7 @@ from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
+from ... import isa
 from ..delay import delay
 from ..lib.axi import AXI4, INCR
 from ..lib.credits import Credits
@@ -14,8 +15,6 @@ from .bursts import Burst, BurstWalker, transfers
 from .transfers import BeatWalker, account
 
 __all__ = ["Storer"]
-
-BUS_WRITE = 8
 
 
 class Storer(Shared):
@@ -89,7 +88,7 @@ class Storer(Shared):
         dead = account(m, self, finished=b.valid & ~b.payload.resp[1] & final,
                        moved=begun | (aw.valid & aw.ready) | moved | b.valid,
                        errors=[(walker.error.valid, walker.error.code, walker.error.index),
-                               (failed, BUS_WRITE, index)])
+                               (failed, isa.ErrorCode.BUS_WRITE, index)])
         m.d.comb += [stopped.eq(self.stop | dead), walker.stop.eq(stopped)]
         return m
 

@@ -4,14 +4,13 @@ from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
+from ... import isa
 from ..lib.queue import Queue
 from ..ports import Beat, ReadRequest, fields, unit_ports
 from ..shared import Shared, place
 from .transfers import BurstReader, account
 
 __all__ = ["WeightReader"]
-
-BUS_READ = 7
 
 
 class WeightReader(Shared):
@@ -63,7 +62,7 @@ class WeightReader(Shared):
         dead = account(m, self, finished=beat.valid & ~beat.error & beat.last & burst.final,
                        moved=beat.valid | sent | (reader.request.valid & reader.request.ready),
                        errors=[(reader.error.valid, reader.error.code, reader.error.index),
-                               (beat.valid & beat.error, BUS_READ, burst.index)])
+                               (beat.valid & beat.error, isa.ErrorCode.BUS_READ, burst.index)])
         m.d.comb += [
             reader.stop.eq(self.stop | dead), reader.o.ready.eq(beat.valid & beat.last),
             queue.i.valid.eq(beat.valid & ~beat.error & ~dead), queue.i.payload.eq(Cat(beat.data, burst.mark)),
