@@ -107,6 +107,8 @@ class Sequencer:
         elif state == "select":
             self._select(operation)
         elif state == "bound":
+            self._state = "meet"
+        elif state == "meet":
             self._state = "compare"
         elif state == "compare":
             self._compare(operation)
@@ -146,7 +148,7 @@ class Sequencer:
             else:
                 self._next()
         elif len(self._under_way[EXECUTORS.index(unit)]) < 2:
-            self._state = "bound" if self._slot < len(self._regions[self._index]) else "issue"
+            self._go_on()
 
     def _compare(self, operation):
         mine = EXECUTORS.index(operation.instruction.unit)
@@ -157,7 +159,11 @@ class Sequencer:
                     return
         self._composed.append(region)
         self._slot += 1
-        self._state = "select"
+        self._go_on()
+
+    def _go_on(self):
+        """To the next region or, behind the last, to the issue."""
+        self._state = "bound" if self._slot < len(self._regions[self._index]) else "issue"
 
 
 def _regions(operation):

@@ -48,9 +48,9 @@ class Scoreboard(Shared):
     region : In
         One of its regions.
     conflict : Out(1)
-        In the same cycle: something under way does not let it go ahead.
+        One cycle after ``region``: something under way does not let it go ahead.
     over_output : Out(1)
-        In the same cycle: ``region`` overlaps what the instruction at hand writes, the first of its regions kept.
+        One cycle after ``region``: it overlaps what the instruction at hand writes, the first of its regions kept.
     store, slot : In
         Keep ``region`` as that of this number, from 0 on. Not while ``full``.
     issue : In(1)
@@ -91,8 +91,8 @@ class Scoreboard(Shared):
             for entry in range(2):
                 for slot, space in enumerate(SPACES[executor]):
                     composed = chosen & (next_ == entry)
-                    met, hazard = self._entry(m, f"{executor}_{entry}_{slot}", space, slot, chosen, composed)
-                    conflicts.append(valid[entry] & met & hazard)
+                    met, clash = self._entry(m, f"{executor}_{entry}_{slot}", space, slot, chosen, composed)
+                    conflicts.append(valid[entry] & clash)
                     if executor in _STREAMING and slot == 0:
                         over.append(composed & met)
         m.d.comb += [self.conflict.eq(Cat(conflicts).any()), self.quiet.eq(~Cat(busy).any()),
@@ -100,7 +100,7 @@ class Scoreboard(Shared):
         return m
 
     def _entry(self, m, name, space, slot, same_unit, chosen):
-        """One remembered region; returns whether ``region`` overlaps it, and whether that is a hazard."""
+        """One remembered region; registers: whether ``region`` overlaps it, and whether that is a hazard."""
         bits = 33 if space == "memory" else self.buffer_bits
         base, end = Signal(bits, name=f"{name}_base"), Signal(bits, name=f"{name}_end")
         used, writes = Signal(name=f"{name}_used"), Signal(name=f"{name}_writes")
@@ -113,4 +113,7 @@ class Scoreboard(Shared):
                 m.d.sync += [used.eq(1), writes.eq(region.writes), base.eq(region.base), end.eq(region.end)]
         overlap = (region.base[:bits] < end) & (base < region.end[:bits])
         hazard = (region.writes & ~same_unit) | (writes & ~(same_unit & region.writes))
-        return used & overlap & (region.memory == (space == "memory")), hazard
+        met, clash = Signal(name=f"{name}_met"), Signal(name=f"{name}_clash")
+        meets = used & overlap & (region.memory == (space == "memory"))
+        m.d.sync += [met.eq(meets), clash.eq(meets & hazard)]
+        return met, clash

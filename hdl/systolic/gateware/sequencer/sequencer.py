@@ -28,14 +28,15 @@ class State(enum.Enum, shape=4):  # type: ignore[call-arg]
     LOAD = 1      # takes the next instruction from the fetcher
     DECODE = 2    # two cycles of the decoder
     JUDGE = 3
-    SELECT = 4    # three cycles a region: look whether there is one more,
-    BOUND = 5     # compute its end,
-    COMPARE = 6   # and wait as long as it conflicts with what is under way
-    ISSUE = 7     # hand the instruction to its unit
-    QUIET = 8     # wait until no unit has anything to do
-    DRAIN = 9     # throw away what was fetched beyond halt
-    STOPPING = 10  # an error: wait for the bus, as long as the watchdog allows
-    STOPPED = 11
+    SELECT = 4    # wait until its unit has room for it
+    BOUND = 5     # three cycles a region: compute its end,
+    MEET = 6      # compare it with those under way, and look whether there is one more,
+    COMPARE = 7   # and wait as long as it conflicts with what is under way
+    ISSUE = 8     # hand the instruction to its unit
+    QUIET = 9     # wait until no unit has anything to do
+    DRAIN = 10    # throw away what was fetched beyond halt
+    STOPPING = 11  # an error: wait for the bus, as long as the watchdog allows
+    STOPPED = 12
 
 
 class Sequencer(Shared):
@@ -206,29 +207,30 @@ class Sequencer(Shared):
         return tiles.any() | results.any()
 
     def _regions(self, m):
-        """Region after region: its end, its conflicts."""
+        """Region after region: its end, its conflicts. A region is kept before it is known whether it conflicts: it
+        counts from the issue on."""
         decoder, scoreboard = self.decoder, self.scoreboard
         slot, region = Signal.like(decoder.slot), Signal.like(scoreboard.region)
         outside, streamed, fits = Signal(), Signal(), Signal()
-        compare = self.state == State.COMPARE
-        m.d.comb += [decoder.slot.eq(slot + compare), scoreboard.region.eq(region), scoreboard.slot.eq(slot),
-                     scoreboard.executor.eq(decoder.executor)]
-        end = decoder.base + decoder.size
+        m.d.comb += [scoreboard.region.eq(region), scoreboard.slot.eq(slot),
+                     scoreboard.executor.eq(decoder.executor), scoreboard.store.eq(self.state == State.MEET)]
         with m.If(self.state == State.DECODE):
-            m.d.sync += [slot.eq(0), self.in_place.eq(0)]
+            m.d.sync += [slot.eq(0), decoder.slot.eq(0), self.in_place.eq(0)]
         with m.If(self.state == State.BOUND):
-            m.d.sync += [region.base.eq(decoder.base), region.end.eq(end), region.memory.eq(decoder.memory),
-                         region.writes.eq(decoder.writes), self.state.eq(State.COMPARE),
-                         outside.eq(~decoder.memory & (end > self.config.buffer_size)),
-                         streamed.eq(decoder.streamed), fits.eq(decoder.in_place)]
-        with m.If(compare):
+            m.d.sync += [region.base.eq(decoder.base), region.end.eq(decoder.base + decoder.size),
+                         region.memory.eq(decoder.memory), region.writes.eq(decoder.writes),
+                         streamed.eq(decoder.streamed), fits.eq(decoder.in_place),
+                         decoder.slot.eq(slot + 1), self.state.eq(State.MEET)]
+        with m.If(self.state == State.MEET):
+            m.d.sync += [outside.eq(~region.memory & (region.end > self.config.buffer_size)),
+                         self.state.eq(State.COMPARE)]
+        with m.If(self.state == State.COMPARE):
             with m.If(outside):
                 self._fail(m, _ERROR["buffer"])
             with m.Elif(streamed & scoreboard.over_output & ~fits):
                 self._fail(m, _ERROR["overlap"])
             with m.Elif(~scoreboard.conflict):
-                m.d.comb += scoreboard.store.eq(1)
-                m.d.sync += [slot.eq(slot + 1), self.state.eq(State.SELECT),
+                m.d.sync += [slot.eq(decoder.slot), self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE)),
                              self.in_place.eq(self.in_place | (streamed & scoreboard.over_output))]
 
     def _issue(self, m):
