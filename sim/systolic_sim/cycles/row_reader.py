@@ -26,7 +26,7 @@ class RowReader:
         (entry, accumulate, switch, last) on offer to the matrix unit.
     """
 
-    QUEUE = 12
+    QUEUE = 16
 
     def __init__(self, config):
         self.config = config

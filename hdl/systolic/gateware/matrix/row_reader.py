@@ -58,8 +58,8 @@ class RowReader(Shared):
     resets = True
     module_name = "row_reader"
 
-    #: Rows between the buffer and the matrix unit: five are under way at one a cycle, the rest rides out stalls.
-    QUEUE = 12
+    #: Rows between the buffer and the matrix unit: eight are under way at one a cycle, the rest rides out stalls.
+    QUEUE = 16
 
     def __init__(self, config):
         self.config = config
