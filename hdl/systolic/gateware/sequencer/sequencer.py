@@ -107,6 +107,7 @@ class Sequencer(Shared):
         self.problem = Signal(Error())
         opcode, leftover = self.words[:8], self._leftover(m)
 
+        m.d.sync += self.problem.valid.eq(0)
         self._fetch(m)
         m.d.comb += [self.decoder.words.eq(self.words), self.scoreboard.done.eq(self.done)]
         m.d.sync += [self.halted.eq(0), self.interrupted.eq(0), self.failed.eq(0), self.issued.eq(0)]
@@ -130,7 +131,8 @@ class Sequencer(Shared):
         return m
 
     def _fail(self, m, code):
-        m.d.comb += [self.problem.valid.eq(1), self.problem.code.eq(code), self.problem.index.eq(self.index)]
+        """From the next cycle on; until then the state stays as it is."""
+        m.d.sync += [self.problem.valid.eq(1), self.problem.code.eq(code), self.problem.index.eq(self.index)]
 
     def _next(self, m):
         """On to the next instruction."""
@@ -149,7 +151,9 @@ class Sequencer(Shared):
     def _fetch(self, m):
         """Shifts bus words into ``words``."""
         fetcher, bits = self.fetcher, 8 * self.config.bus_bytes
-        loaded = Signal(range(fetcher.beats))
+        # Late by a cycle: beyond the end the fetcher has nothing to take.
+        loaded, ended = Signal(range(fetcher.beats)), Signal()
+        m.d.sync += ended.eq(self.index == self.length)
         m.d.comb += [
             fetcher.address.eq(self.address), fetcher.length.eq(self.length), fetcher.beat.eq(self.fetch_beat),
             self.fetch_request.valid.eq(fetcher.request.valid), self.fetch_request.payload.eq(fetcher.request.payload),
@@ -157,7 +161,7 @@ class Sequencer(Shared):
             fetcher.o.ready.eq((self.state == State.LOAD) | (self.state == State.DRAIN)),
         ]
         with m.If(self.state == State.LOAD):
-            with m.If(self.index == self.length):
+            with m.If(ended):
                 self._fail(m, _ERROR["end"])
             with m.Elif(fetcher.o.valid):
                 m.d.sync += [self.words.eq(Cat(self.words, fetcher.o.payload[:bits])[bits:]), loaded.eq(loaded + 1)]
@@ -171,8 +175,8 @@ class Sequencer(Shared):
         decoder, scoreboard = self.decoder, self.scoreboard
         with m.If(decoder.problem != 0):
             self._fail(m, decoder.problem)
-        with m.Elif(decoder.runs):
-            with m.If(~scoreboard.full.bit_select(decoder.executor, 1)):
+        with m.Elif(decoder.executor.any()):
+            with m.If(~(scoreboard.full & decoder.executor).any()):
                 m.d.sync += self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE))
         with m.Else():
             waits = Cat(opcode == _OPCODE[name] for name in ("sync", "interrupt", "halt")).any()
@@ -198,13 +202,14 @@ class Sequencer(Shared):
                 m.d.sync += [self.state.eq(State.DRAIN), self.issued.eq(1)]
 
     def _leftover(self, m):
-        """Whether there are tiles or results that no instruction has taken."""
-        tiles, results = Signal(33), Signal(24)
+        """Whether there are tiles or results that no instruction has taken; long before all that is quiet."""
+        tiles, results, reads, leftover = Signal(33), Signal(24), Signal(), Signal()
         tile_count = fields(self.words, "read_weights").tile_count
-        reads = self.scoreboard.issue & (self.words[:8] == _OPCODE["read_weights"])
-        m.d.sync += [tiles.eq(tiles + Mux(reads, tile_count, 0) - self.switched),
+        m.d.sync += [reads.eq(self.scoreboard.issue & (self.words[:8] == _OPCODE["read_weights"])),
+                     leftover.eq(tiles.any() | results.any()),
+                     tiles.eq(tiles + Mux(reads, tile_count, 0) - self.switched),
                      results.eq(results + self.finishing - self.result_taken)]
-        return tiles.any() | results.any()
+        return leftover
 
     def _regions(self, m):
         """Region after region: its end, its conflicts. A region is kept before it is known whether it conflicts: it
@@ -241,7 +246,7 @@ class Sequencer(Shared):
             m.d.comb += command.payload.eq(outbox)
             with m.If(command.valid & command.ready):
                 m.d.sync += command.valid.eq(0)
-            with m.If((self.state == State.ISSUE) & (executor == number) & ~command.valid):
+            with m.If((self.state == State.ISSUE) & executor[number] & ~command.valid):
                 m.d.comb += self.scoreboard.issue.eq(1)
                 m.d.sync += [command.valid.eq(1), outbox.words.eq(self.words), outbox.index.eq(self.index),
                              outbox.rounding.eq(self.rounding), outbox.in_place.eq(self.in_place)]
@@ -250,15 +255,14 @@ class Sequencer(Shared):
     def _supervise(self, m):
         """The first error stops the machine; without one, a watchdog does when nothing moves any more."""
         overdue = self._watch(m)
-        with m.If(self.busy_error):
-            self._fail(m, _ERROR["busy"])
-        with m.If(overdue & self.running & (self.watchdog.any() | (self.state == State.DRAIN))):
-            self._fail(m, _ERROR["watchdog"])
-        with m.If((self.running | self.problem.valid) & ~self.stop):
-            for error in (self.problem, *(self.errors[number] for number in reversed(range(len(EXECUTORS))))):
-                with m.If(error.valid):
+        late = overdue & (self.watchdog.any() | (self.state == State.DRAIN))
+        errors = [(each.valid, each.code, each.index) for each in (self.problem, *reversed(list(self.errors)))]
+        errors[1:1] = [(self.busy_error, _ERROR["busy"], self.index), (late, _ERROR["watchdog"], self.index)]
+        with m.If(self.running & ~self.stop):
+            for valid, code, index in errors:
+                with m.If(valid):
                     m.d.sync += [self.stop.eq(1), self.state.eq(State.STOPPING), self.running.eq(1), self.halted.eq(0),
-                                 self.error_code.eq(error.code), self.error_index.eq(error.index)]
+                                 self.error_code.eq(code), self.error_index.eq(index)]
         m.d.comb += self.bus_dead.eq(self.stopped & ~self.bus_idle)
         with m.If(self.stop & ~self.stopped):
             m.d.comb += self.fetcher.cancel.eq(1)
