@@ -82,6 +82,8 @@ class Sequencer:
         self._state, self._index, self._loaded, self._slot = "idle", 0, 0, 0
         self._under_way = [[] for _ in EXECUTORS]
         self._composed = []
+        # Of the cycle before: whether the unit at hand has room for an instruction, and a command at its door.
+        self._room, self._shut = False, False
         self.commands = [None] * len(EXECUTORS)
         self.running = self.halted = self.issued = False
 
@@ -91,6 +93,10 @@ class Sequencer:
         self.issued = self.halted = False
         operation = self._program[self._index] if self._index < len(self._program) else None
         take = state in ("load", "drain")
+        room, shut = self._room, self._shut
+        if operation is not None and operation.instruction.unit in EXECUTORS:
+            unit = EXECUTORS.index(operation.instruction.unit)
+            self._room, self._shut = len(self._under_way[unit]) < 2, self.commands[unit] is not None
         if state == "idle":
             if start:
                 begin = self._address, len(self._program)
@@ -107,15 +113,14 @@ class Sequencer:
         elif state == "select":
             self._select(operation)
         elif state == "bound":
-            self._state = "meet"
+            if room:
+                self._state = "meet"
         elif state == "meet":
             self._state = "compare"
         elif state == "compare":
             self._compare(operation)
         elif state == "issue":
-            issue = EXECUTORS.index(operation.instruction.unit)
-            if self.commands[issue] is not None:
-                issue = None
+            issue = unit if room and not shut else None
         elif state == "quiet":
             if rows_empty and not any(self._under_way):
                 if operation.name == "halt":
@@ -147,7 +152,7 @@ class Sequencer:
                 self._state = "quiet"
             else:
                 self._next()
-        elif len(self._under_way[EXECUTORS.index(unit)]) < 2:
+        else:
             self._go_on()
 
     def _compare(self, operation):

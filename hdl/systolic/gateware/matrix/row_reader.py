@@ -20,14 +20,14 @@ _LOOPS = ("x", "y", "c", "kx", "ky", "n")  # innermost first
 class _Step(data.StructLayout):
     """A row to read.
 
-    ``padded``: no read. ``outside``: an address outside the region. ``beyond``: an entry that does not exist.
+    ``padded``: no read. ``beyond``: an entry that does not exist. ``bad``: that, or an address outside the region.
     ``k_less``, ``n_less``: useful rows and columns of the array, less one. ``final``: the instruction's last.
     """
 
     def __init__(self, config):
         arch = config.matrix.arch
         super().__init__({
-            "address": config.address_width, "padded": 1, "outside": 1, "beyond": 1, "final": 1,
+            "address": config.address_width, "padded": 1, "beyond": 1, "bad": 1, "final": 1,
             "entry": arch.address_width, "accumulate": 1, "switch": 1, "last": 1,
             "k_less": range(arch.rows), "n_less": range(arch.cols), "padding": 8, "index": 16,
         })
@@ -92,8 +92,7 @@ class RowReader(Shared):
         m = Module()
         step, valid, advance = Signal(_Step(self.config)), Signal(), Signal()
         reserved = place(m, "reserved", Credits(most=self.QUEUE))
-        bad = step.outside & ~step.padded | step.beyond
-        go = valid & reserved.room & ~bad
+        go = valid & reserved.room & ~step.bad
         m.d.comb += [
             self.read.request.valid.eq(go & ~step.padded),
             self.read.request.payload.eq(step.address),
@@ -106,7 +105,7 @@ class RowReader(Shared):
             self.switched.eq(advance & step.switch), self.finishing.eq(advance & step.last),
             k.eq(Mux(advance & ~step.padded, step.k_less + 1, 0)), n.eq(step.n_less + 1), self.macs.eq(k * n),
             self.moving.eq(advance | returned | (self.rows.valid & self.rows.ready)),
-            self.error.valid.eq(valid & bad), self.error.index.eq(step.index),
+            self.error.valid.eq(valid & step.bad), self.error.index.eq(step.index),
             self.error.code.eq(Mux(step.beyond, 6, 5)),
         ]
         m.d.comb += self.busy.eq(walking | valid | ~self.empty)
@@ -124,8 +123,8 @@ class RowReader(Shared):
             m.d.sync += command.eq(self.command.payload)
             # The sequencer has seen to it that the region is inside the buffer.
             m.d.sync += highest.eq((new.base + new.size)[:config.address_width] - arch.rows)
-        turn, done = self._count(m, walking, go, op, new)
-        place = self._place(m, turn, go & walking, op)
+        turn, stride, done = self._count(m, walking, go, op, new)
+        place = self._place(m, turn, stride, go & walking, op)
 
         final, last, last_c, last_n = Signal(), Signal(), Signal(), Signal()
         with m.If(go):
@@ -136,10 +135,13 @@ class RowReader(Shared):
         outside = (place.address < op.base[:config.address_width]) | (place.address > highest)
         padded = [(size != 0) & (pixel >= size)
                   for pixel, size in ((place.pixel_x, op.width), (place.pixel_y, op.height))]
+        beyond = place.entry >= arch.accumulator_depth
         with m.If(go & placed):
+            m.d.sync += fresh.eq(0)
+        with m.If(go):
             m.d.sync += [
-                step.address.eq(place.address), step.padded.eq(padded[0] | padded[1]), step.outside.eq(outside),
-                step.beyond.eq(place.entry >= arch.accumulator_depth), step.final.eq(final), fresh.eq(0),
+                step.address.eq(place.address), step.padded.eq(padded[0] | padded[1]), step.beyond.eq(beyond),
+                step.bad.eq(outside & ~(padded[0] | padded[1]) | beyond), step.final.eq(final),
                 step.entry.eq(place.entry), step.switch.eq(place.first_row & (fresh | ~(op.reuse & place.first_tile))),
                 step.k_less.eq(Mux(last_c, op.k_last_less, op.k_less)),
                 step.n_less.eq(Mux(last_n, op.n_last_less, op.n_less)),
@@ -149,9 +151,10 @@ class RowReader(Shared):
         return walking | placed
 
     def _count(self, m, walking, go, op, new):
-        """The loop that goes on, or ``begin``, one bit for each; and for each loop whether this is its last round."""
-        turn, done = Signal(_Turn()), {loop: Signal(name=f"done_{loop}") for loop in _LOOPS}
-        inner_done, begun = Const(1), self.command.ready & self.command.valid
+        """The loop that goes on and how far; and for each loop whether this is its last round."""
+        turn, stride = Signal(_Turn()), Signal(self.config.address_width)
+        done = {loop: Signal(name=f"done_{loop}") for loop in _LOOPS}
+        onward, inner_done, begun = [], Const(1), self.command.ready & self.command.valid
         moves = go & walking
         for loop in _LOOPS:
             count = op[f"{loop}_count"]
@@ -162,23 +165,21 @@ class RowReader(Shared):
             with m.Elif(moves & inner_done):
                 m.d.sync += [number.eq(Mux(done[loop], 2, number + 1)), done[loop].eq(Mux(done[loop], once,
                                                                                          number == count))]
-            with m.If(go):
-                m.d.sync += turn[loop].eq(inner_done & ~done[loop])
+            onward.append((inner_done & ~done[loop], op[f"{loop}_stride"][:len(stride)]))
             inner_done = inner_done & done[loop]
         with m.If(begun):
-            m.d.sync += [turn.eq(_Turn().const({"begin": 1})), walking.eq(1)]
+            m.d.sync += [turn.eq(_Turn().const({"begin": 1})), stride.eq(new.start), walking.eq(1)]
         with m.Elif(go):
-            m.d.sync += [turn.begin.eq(0), walking.eq(walking & ~inner_done)]
-        return turn, done
+            m.d.sync += [turn.eq(Cat(Const(0, 1), (goes for goes, _ in onward))), stride.eq(_chosen(onward)),
+                         walking.eq(walking & ~inner_done)]
+        return turn, stride, done
 
-    def _place(self, m, turn, moves, op):
+    def _place(self, m, turn, stride, moves, op):
         """Where the row is, once its turn was taken."""
         width, place = self.config.address_width, Signal(_Place(self.config))
         # Of each loop, the address at which its present round began.
         at = {loop: Signal(width, name=f"at_{loop}") for loop in _LOOPS}
-        stride = {loop: op[f"{loop}_stride"][:width] for loop in _LOOPS}
-        address = _chosen((turn[loop], at[loop]) for loop in _LOOPS) + _chosen(
-            [(turn.begin, op.start[:width]), *((turn[loop], stride[loop]) for loop in _LOOPS)])
+        address = _chosen((turn[loop], at[loop]) for loop in _LOOPS) + stride
         new_tile = ~(turn.x | turn.y)
         m.d.comb += place.address.eq(at["x"])
         with m.If(moves):

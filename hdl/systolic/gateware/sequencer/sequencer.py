@@ -28,11 +28,11 @@ class State(enum.Enum, shape=4):  # type: ignore[call-arg]
     LOAD = 1      # takes the next instruction from the fetcher
     DECODE = 2    # two cycles of the decoder
     JUDGE = 3
-    SELECT = 4    # wait until its unit has room for it
-    BOUND = 5     # three cycles a region: compute its end,
+    SELECT = 4    # look what is to be done
+    BOUND = 5     # three cycles a region: compute its end, the first as soon as the unit has room,
     MEET = 6      # compare it with those under way, and look whether there is one more,
     COMPARE = 7   # and wait as long as it conflicts with what is under way
-    ISSUE = 8     # hand the instruction to its unit
+    ISSUE = 8     # hand the instruction to its unit, if the one before has left the door
     QUIET = 9     # wait until no unit has anything to do
     DRAIN = 10    # throw away what was fetched beyond halt
     STOPPING = 11  # an error: wait for the bus, as long as the watchdog allows
@@ -104,10 +104,12 @@ class Sequencer(Shared):
         self.fetcher = place(m, "fetcher", Fetcher(self.config))
         self.decoder = place(m, "decoder", Decoder(self.config))
         self.scoreboard = place(m, "scoreboard", Scoreboard(self.config))
-        self.problem = Signal(Error())
+        self.problem, self.onward = Signal(data.StructLayout({"valid": 1, "code": 4})), Signal()
         opcode, leftover = self.words[:8], self._leftover(m)
 
-        m.d.sync += self.problem.valid.eq(0)
+        m.d.sync += [self.problem.valid.eq(0), self.onward.eq(0)]
+        with m.If(self.onward):
+            m.d.sync += self.index.eq(self.index + 1)
         self._fetch(m)
         m.d.comb += [self.decoder.words.eq(self.words), self.scoreboard.done.eq(self.done)]
         m.d.sync += [self.halted.eq(0), self.interrupted.eq(0), self.failed.eq(0), self.issued.eq(0)]
@@ -131,12 +133,12 @@ class Sequencer(Shared):
         return m
 
     def _fail(self, m, code):
-        """From the next cycle on; until then the state stays as it is."""
-        m.d.sync += [self.problem.valid.eq(1), self.problem.code.eq(code), self.problem.index.eq(self.index)]
+        """In the next cycle, when ``index`` is that of the instruction in any case."""
+        m.d.sync += [self.problem.valid.eq(1), self.problem.code.eq(code)]
 
     def _next(self, m):
         """On to the next instruction."""
-        m.d.sync += [self.state.eq(State.LOAD), self.index.eq(self.index + 1), self.issued.eq(1)]
+        m.d.sync += [self.state.eq(State.LOAD), self.onward.eq(1), self.issued.eq(1)]
 
     def _begin(self, m):
         m.d.sync += self.index.eq(0)
@@ -176,8 +178,7 @@ class Sequencer(Shared):
         with m.If(decoder.problem != 0):
             self._fail(m, decoder.problem)
         with m.Elif(decoder.executor.any()):
-            with m.If(~(scoreboard.full & decoder.executor).any()):
-                m.d.sync += self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE))
+            m.d.sync += self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE))
         with m.Else():
             waits = Cat(opcode == _OPCODE[name] for name in ("sync", "interrupt", "halt")).any()
             with m.If(waits):
@@ -216,7 +217,8 @@ class Sequencer(Shared):
         counts from the issue on."""
         decoder, scoreboard = self.decoder, self.scoreboard
         slot, region = Signal.like(decoder.slot), Signal.like(scoreboard.region)
-        outside, streamed, fits = Signal(), Signal(), Signal()
+        outside, streamed, fits, self.room = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += self.room.eq(~(scoreboard.full & decoder.executor).any())
         m.d.comb += [scoreboard.region.eq(region), scoreboard.slot.eq(slot),
                      scoreboard.executor.eq(decoder.executor), scoreboard.store.eq(self.state == State.MEET)]
         with m.If(self.state == State.DECODE):
@@ -224,8 +226,9 @@ class Sequencer(Shared):
         with m.If(self.state == State.BOUND):
             m.d.sync += [region.base.eq(decoder.base), region.end.eq(decoder.base + decoder.size),
                          region.memory.eq(decoder.memory), region.writes.eq(decoder.writes),
-                         streamed.eq(decoder.streamed), fits.eq(decoder.in_place),
-                         decoder.slot.eq(slot + 1), self.state.eq(State.MEET)]
+                         streamed.eq(decoder.streamed), fits.eq(decoder.in_place)]
+            with m.If(self.room):
+                m.d.sync += [decoder.slot.eq(slot + 1), self.state.eq(State.MEET)]
         with m.If(self.state == State.MEET):
             m.d.sync += [outside.eq(~region.memory & (region.end > self.config.buffer_size)),
                          self.state.eq(State.COMPARE)]
@@ -240,24 +243,27 @@ class Sequencer(Shared):
 
     def _issue(self, m):
         """A command waits at its unit's door, so that the next instruction need not."""
-        executor = self.decoder.executor
+        executor, free = self.decoder.executor, Signal()
+        valid = Cat(getattr(self, f"{name}_command").valid for name in EXECUTORS)
+        m.d.sync += free.eq(~(valid & executor).any())
+        m.d.comb += self.scoreboard.issue.eq((self.state == State.ISSUE) & free & self.room)
+        with m.If(self.scoreboard.issue):
+            self._next(m)
         for number, name in enumerate(EXECUTORS):
             command, outbox = getattr(self, f"{name}_command"), Signal(Command(), name=f"{name}_outbox")
             m.d.comb += command.payload.eq(outbox)
             with m.If(command.valid & command.ready):
                 m.d.sync += command.valid.eq(0)
-            with m.If((self.state == State.ISSUE) & executor[number] & ~command.valid):
-                m.d.comb += self.scoreboard.issue.eq(1)
+            with m.If(self.scoreboard.issue & executor[number]):
                 m.d.sync += [command.valid.eq(1), outbox.words.eq(self.words), outbox.index.eq(self.index),
                              outbox.rounding.eq(self.rounding), outbox.in_place.eq(self.in_place)]
-                self._next(m)
 
     def _supervise(self, m):
         """The first error stops the machine; without one, a watchdog does when nothing moves any more."""
         overdue = self._watch(m)
         late = overdue & (self.watchdog.any() | (self.state == State.DRAIN))
-        errors = [(each.valid, each.code, each.index) for each in (self.problem, *reversed(list(self.errors)))]
-        errors[1:1] = [(self.busy_error, _ERROR["busy"], self.index), (late, _ERROR["watchdog"], self.index)]
+        errors = [(self.problem.valid, self.problem.code, self.index), (self.busy_error, _ERROR["busy"], self.index), (late, _ERROR["watchdog"], self.index),
+                  *((each.valid, each.code, each.index) for each in reversed(list(self.errors)))]
         with m.If(self.running & ~self.stop):
             for valid, code, index in errors:
                 with m.If(valid):
