@@ -43,7 +43,7 @@ class Addend(enum.Enum):
 class Control(data.StructLayout):
     """What all lanes do in a cycle. Cycle 0 is the one in which an operand enters requantisation.
 
-    ``group``, ``source``, ``entry`` (record): of the operand, in cycle -1. ``scale_entry``: the same in cycle 2.
+    ``group``, ``source``, ``entry`` (record): of the operand, in cycle -1. ``scale_entry``: the same in cycle 1.
     ``addend``: in cycle ``Requantise.LATENCY`` - 1. ``first``: the pixel that came in the cycle before begins a window.
     ``record``, ``record_entry``: to be written in lanes with ``record_write``. ``table_write``: ``record.bias`` has
     a byte of the table. The others are of the instruction and constant while anything is under way.
@@ -82,7 +82,7 @@ class _Lane(Shared):
 
     def build(self, platform):
         m, control = Module(), self.control
-        unit = place(m, "requantise", Requantise())
+        unit = place(m, "requantise", Requantise(ecp5=self.config.matrix.impl.multiplier == "ecp5_dsp"))
         result = unit.y[:32].as_signed()
         most, total = self._pool(m)
         window = Mux(control.maximum, most, total)
