@@ -84,6 +84,8 @@ class Sequencer:
         self._composed = []
         # Of the cycle before: whether the unit at hand has room for an instruction, and a command at its door.
         self._room, self._shut = False, False
+        # Whether the region at hand conflicted with one under way.
+        self._conflicts = False
         self.commands = [None] * len(EXECUTORS)
         self.running = self.halted = self.issued = False
 
@@ -116,9 +118,13 @@ class Sequencer:
             if room:
                 self._state = "meet"
         elif state == "meet":
-            self._state = "compare"
+            self._state, self._conflicts = "compare", self._conflict(operation)
         elif state == "compare":
-            self._compare(operation)
+            if not self._conflicts:
+                self._composed.append(self._regions[self._index][self._slot])
+                self._slot += 1
+                self._go_on()
+            self._conflicts = self._conflicts and self._conflict(operation)
         elif state == "issue":
             issue = unit if room and not shut else None
         elif state == "quiet":
@@ -155,16 +161,12 @@ class Sequencer:
         else:
             self._go_on()
 
-    def _compare(self, operation):
+    def _conflict(self, operation):
+        """Whether the region at hand conflicts with one under way."""
         mine = EXECUTORS.index(operation.instruction.unit)
         region = self._regions[self._index][self._slot]
-        for number, entries in enumerate(self._under_way):
-            for regions in entries:
-                if any(_conflict(region, other, number == mine) for other in regions):
-                    return
-        self._composed.append(region)
-        self._slot += 1
-        self._go_on()
+        return any(_conflict(region, other, number == mine)
+                   for number, entries in enumerate(self._under_way) for regions in entries for other in regions)
 
     def _go_on(self):
         """To the next region or, behind the last, to the issue."""

@@ -48,7 +48,7 @@ class Scoreboard(Shared):
     region : In
         One of its regions.
     conflict : Out(1)
-        One cycle after ``region``: something under way does not let it go ahead.
+        One cycle after ``region``: something that was under way then does not let it go ahead.
     over_output : Out(1)
         One cycle after ``region``: it overlaps what the instruction at hand writes, the first of its regions kept.
     store, slot : In
@@ -92,8 +92,10 @@ class Scoreboard(Shared):
                 for slot, space in enumerate(SPACES[executor]):
                     composed = chosen & (next_ == entry)
                     name = f"{executor}_{entry}_{slot}"
-                    meets, clash = self._entry(m, name, space, slot, chosen, composed)
-                    conflicts.append(valid[entry] & clash)
+                    meets, hazard = self._entry(m, name, space, slot, chosen, composed)
+                    clash = Signal(name=f"{name}_clash")
+                    m.d.sync += clash.eq(valid[entry] & meets & hazard)
+                    conflicts.append(clash)
                     if executor in _STREAMING and slot == 0:
                         over.append(composed & meets)
         m.d.comb += [self.conflict.eq(Cat(conflicts).any()), self.quiet.eq(~Cat(busy).any())]
@@ -101,7 +103,7 @@ class Scoreboard(Shared):
         return m
 
     def _entry(self, m, name, space, slot, same_unit, chosen):
-        """One remembered region; whether ``region`` overlaps it, and a cycle later whether that is a hazard."""
+        """One remembered region; whether ``region`` overlaps it, and whether that is a hazard."""
         bits = 33 if space == "memory" else self.buffer_bits
         base, end = Signal(bits, name=f"{name}_base"), Signal(bits, name=f"{name}_end")
         used, writes = Signal(name=f"{name}_used"), Signal(name=f"{name}_writes")
@@ -114,7 +116,4 @@ class Scoreboard(Shared):
                 m.d.sync += [used.eq(1), writes.eq(region.writes), base.eq(region.base), end.eq(region.end)]
         overlap = (region.base[:bits] < end) & (base < region.end[:bits])
         hazard = (region.writes & ~same_unit) | (writes & ~(same_unit & region.writes))
-        meets, clash = Signal(name=f"{name}_meets"), Signal(name=f"{name}_clash")
-        m.d.comb += meets.eq(used & overlap & (region.memory == (space == "memory")))
-        m.d.sync += clash.eq(meets & hazard)
-        return meets, clash
+        return used & overlap & (region.memory == (space == "memory")), hazard
