@@ -57,7 +57,7 @@ class TpuConfig:
     name: str = "tpu"
 
     #: Cycles from an accepted read request of the unified buffer to its data.
-    READ_LATENCY = 3
+    READ_LATENCY = 6
 
     def __post_init__(self) -> None:
         arch = self.matrix.arch

@@ -2,43 +2,60 @@
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import memory, stream
+from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
 from .delay import delay
 from .ports import BufferRead, Write
 from .shared import Shared, place
+from .vendor.ecp5_memory import Ecp5Bytes
 
 __all__ = ["UnifiedBuffer"]
 
 
 class _Bank(Shared):
-    """One byte of every row."""
+    """One byte of every row, two cycles after its address: the register behind the memory is the block RAM's own if
+    ``ecp5``, for block RAM alone takes most of a cycle.
+    """
 
-    def __init__(self, depth):
+    def __init__(self, depth, ecp5):
         self.depth = depth
-        self.module_name = f"unified_buffer_bank_{depth}"
+        self.ecp5 = ecp5 and depth <= Ecp5Bytes.DEPTH
+        self.module_name = f"unified_buffer_bank_{depth}" + "_ecp5" * self.ecp5
         super().__init__({"read_row": In(range(depth)), "o": Out(8),
                           "write": In(1), "write_row": In(range(depth)), "i": In(8)})
 
     def build(self, platform):
         m = Module()
+        if self.ecp5:
+            storage = place(m, "bytes", Ecp5Bytes(self.depth))
+            m.d.comb += [
+                storage.read_address.eq(self.read_row), self.o.eq(storage.o), storage.write.eq(self.write),
+                storage.write_address.eq(self.write_row), storage.i.eq(self.i),
+            ]
+            return m
         m.submodules.bytes = storage = memory.Memory(shape=8, depth=self.depth, init=[])
         read, write = storage.read_port(), storage.write_port()
+        m.d.sync += self.o.eq(read.data)
         m.d.comb += [
-            read.addr.eq(self.read_row), read.en.eq(1), self.o.eq(read.data),
+            read.addr.eq(self.read_row), read.en.eq(1),
             write.addr.eq(self.write_row), write.en.eq(self.write), write.data.eq(self.i),
         ]
         return m
 
 
 class _Banks(Shared):
-    """Some neighbouring banks. An access begins in one row and, in the banks marked ``wraps``, goes on in the next."""
+    """Some neighbouring banks. An access begins in one row and, in the banks marked ``wraps``, goes on in the next.
+
+    Rows are given one cycle before the banks are accessed.
+    """
 
     COUNT = 16
 
-    def __init__(self, depth):
+    def __init__(self, depth, ecp5):
         self.depth = depth
-        self.module_name = f"unified_buffer_banks_{depth}"
+        self.ecp5 = ecp5
+        self.module_name = f"unified_buffer_banks_{depth}" + "_ecp5" * ecp5
         row, count = In(range(depth)), self.COUNT
         super().__init__({
             "read_row": row, "read_next": row, "read_wraps": In(count), "o": Out(8 * count),
@@ -48,10 +65,13 @@ class _Banks(Shared):
     def build(self, platform):
         m = Module()
         for number in range(self.COUNT):
-            bank = place(m, f"bank_{number}", _Bank(self.depth))
+            bank = place(m, f"bank_{number}", _Bank(self.depth, self.ecp5))
+            for kind in ("read", "write"):
+                row = Signal(range(self.depth), name=f"{kind}_row_{number}", reset_less=True)
+                row_, next_, wraps = (getattr(self, f"{kind}_{name}") for name in ("row", "next", "wraps"))
+                m.d.sync += row.eq(Mux(wraps[number], next_, row_))
+                m.d.comb += getattr(bank, f"{kind}_row").eq(row)
             m.d.comb += [
-                bank.read_row.eq(Mux(self.read_wraps[number], self.read_next, self.read_row)),
-                bank.write_row.eq(Mux(self.write_wraps[number], self.write_next, self.write_row)),
                 bank.write.eq(self.write[number]), bank.i.eq(self.i.word_select(number, 8)),
                 self.o.word_select(number, 8).eq(bank.o),
             ]
@@ -64,10 +84,9 @@ class UnifiedBuffer(Shared):
 
     ::
 
-        activation ─┐
-        store ──────┼─▶ first that asks ─▶ banks ─▶ rotate ─▶ data, after READ_LATENCY cycles
-        rows ───────┘
-        activation, load ─▶ first that asks ─▶ rotate ─▶ banks
+        cycle 0                    1         2          3        4             5             6 = READ_LATENCY
+        activation, store, rows ─▶ z ─▶ row ─▶ z ─▶ banks ─▶ z ─▶ rotate ─▶ z ─▶ rotate ─▶ z ─▶ data
+        activation, load ────────▶ z ─▶ rotate ─▶ z ─▶ rotate ─▶ banks
 
     Members
     -------
@@ -90,7 +109,8 @@ class UnifiedBuffer(Shared):
 
     def build(self, platform):
         m = Module()
-        groups = [place(m, f"banks_{first}", _Banks(self.config.buffer_size // self.config.banks))
+        depth, ecp5 = self.config.buffer_size // self.config.banks, self.config.matrix.impl.memory == "ecp5_block"
+        groups = [place(m, f"banks_{first}", _Banks(depth, ecp5))
                   for first in range(0, self.config.banks, _Banks.COUNT)]
         self._read(m, groups)
         self._write(m, groups)
@@ -116,25 +136,28 @@ class UnifiedBuffer(Shared):
                 m.d.sync += address.eq(client.request.payload)
         first = self._point(m, address, groups, "read")
         data = Signal(8 * self.config.banks, reset_less=True)
-        m.d.sync += data.eq(_rotate(m, Cat(group.o for group in groups), delay(m, first, 1, "first"), 8, "read"))
+        m.d.sync += data.eq(_rotate(m, Cat(group.o for group in groups), delay(m, first, 3, "first"), 8, "read"))
         m.d.comb += [client.data.eq(data) for client in clients]
+
+    def _written(self):
+        """A write, its bytes to be counted one by one."""
+        banks = self.config.banks
+        return StructLayout({"address": self.config.address_width, "turn": range(banks), "counted": banks,
+                             "data": 8 * banks})
 
     def _write(self, m, groups):
         clients = (self.activation_write, self.load_write)
-        write = Signal(Write(self.config))
-        taken = _first(m, clients)
-        for client, valid in zip(clients, taken, strict=True):
+        write, count = Signal(self._written()), Signal(range(self.config.banks + 1))
+        for client, valid in zip(clients, _first(m, clients), strict=True):
             with m.If(valid):
-                m.d.sync += write.eq(client.payload)
-        valid = Signal()
-        m.d.sync += valid.eq(Cat(taken).any())
-        first = self._point(m, write.address, groups, "write")
-        # A turn to the left by n is one to the right by -n.
-        turn = Signal(len(first))
-        m.d.comb += turn.eq(-first)
-        counted = ((1 << write.count) - 1)[:self.config.banks] & valid.replicate(self.config.banks)
-        enable = _rotate(m, counted, turn, 1, "enable")
-        data = _rotate(m, write.data, turn, 8, "write")
+                m.d.comb += count.eq(client.payload.count)
+                # A turn to the left by n is one to the right by -n.
+                m.d.sync += [write.address.eq(client.payload.address), write.data.eq(client.payload.data),
+                             write.turn.eq(-client.payload.address)]
+        m.d.sync += write.counted.eq(Cat(index < count for index in range(self.config.banks)))
+        self._point(m, write.address, groups, "write")
+        enable = _rotate(m, write.counted, write.turn, 1, "enable")
+        data = _rotate(m, write.data, write.turn, 8, "write")
         for number, group in enumerate(groups):
             m.d.comb += [group.write.eq(enable.word_select(number, _Banks.COUNT)),
                          group.i.eq(data.word_select(number, 8 * _Banks.COUNT))]
@@ -151,6 +174,13 @@ def _first(m, streams):
 
 
 def _rotate(m, value, amount, width, name):
+    """``value`` rotated right by ``amount`` elements of that width, one cycle later."""
+    half, between = len(amount) // 2, Signal(len(value), name=f"{name}_between", reset_less=True)
+    m.d.sync += between.eq(_turn(m, value, amount[:half], width, f"{name}_fine"))
+    return _turn(m, between, delay(m, amount[half:], 1, f"{name}_turn"), width << half, f"{name}_coarse")
+
+
+def _turn(m, value, amount, width, name):
     """``value`` rotated right by ``amount`` elements of that width."""
     for level, bit in enumerate(amount):
         turned = Signal(len(value), name=f"{name}_{level}")

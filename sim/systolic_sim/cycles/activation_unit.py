@@ -10,11 +10,8 @@ __all__ = ["ActivationUnit"]
 _REGION, _OVERLAP = (next(code for code, (name, _) in isa.ERRORS.items() if name == wanted)
                      for wanted in ("region", "overlap"))
 
-# As in the gateware: stages behind which an output of add, pool and activate enters the chain, and its length.
-_LATENCY = 12
-_ENTRANCES = {"add": 0, "pool": _LATENCY, "activate": _LATENCY + 7}
-_STAGES = 2 * _LATENCY + 8
-_EARLY = (1 << _ENTRANCES["activate"] + 1) - 1
+# As in the gateware: cycles of requantisation, from an operand to its write, and from a step to its address.
+_LATENCY, _SUM_TO_WRITE, _ADDRESS = 12, 15, 2
 
 _Step = collections.namedtuple("_Step", "read final address count outside overlap row_end last")
 _Place = collections.namedtuple("_Place", "address count last error")
@@ -41,10 +38,14 @@ class ActivationUnit:
     def __init__(self, config):
         self.config = config
         self._mask = (1 << config.address_width) - 1
+        # Stages behind which an output of add, pool and activate enters the chain, and its length.
+        sums = _LATENCY + _ADDRESS + config.READ_LATENCY + 3
+        self._entrances = {"add": 0, "pool": _LATENCY, "activate": sums}
+        self._stages, self._early_stages = sums + _SUM_TO_WRITE - _ADDRESS - 1, (1 << sums + 1) - 1
         self._state, self._failed, self._missing = "idle", False, False
         self._index = self._active_index = 0
         self._op = self._active = None
-        self._steps = self._now = self._step = self._token = None
+        self._steps = self._now = self._made = self._step = self._token = None
         self._chain, self._places = 0, collections.deque()
         self._number = self._left = self._address = self._under_way = 0
         self.read = self.write = self.error = None
@@ -53,7 +54,7 @@ class ActivationUnit:
 
     def _show(self):
         """Outputs that follow from the registers."""
-        under_way = bool(self._step or self._token or self._chain)
+        under_way = bool(self._made or self._step or self._token or self._chain)
         self.command_ready = self._state == "idle" and not self._failed
         self.results_ready = (self._state == "steps" and not self._failed and self._op.name == "activate"
                               and self._now.row_end)
@@ -71,12 +72,12 @@ class ActivationUnit:
             A row of sums is on offer.
         """
         failed, self.read = self._failed, None
-        self._early = bool(self._step or self._token or self._chain & _EARLY)
-        self._quiet = not (self._step or self._token or self._chain or self._under_way)
+        self._early = bool(self._made or self._step or self._token or self._chain & self._early_stages)
+        self._quiet = not (self._made or self._step or self._token or self._chain or self._under_way)
         self._leave_chain()
         self._enter_chain()
         self._check()
-        self._step, self._fetched = None, False
+        self._step, self._made, self._fetched = self._made, None, False
         if self._state == "steps":
             if not failed:
                 self._go_on(results_valid)
@@ -92,7 +93,7 @@ class ActivationUnit:
     def _leave_chain(self):
         """The output that comes to the end of the chain is written."""
         self.write, self.error, self.done = None, None, False
-        if self._chain >> _STAGES - 1:
+        if self._chain >> self._stages - 1:
             place = self._places.popleft()
             if place.error:
                 self.error = (place.error, self._active_index)
@@ -100,13 +101,13 @@ class ActivationUnit:
                 self.write, self.done = (place.address, place.count), place.last
 
     def _enter_chain(self):
-        self._chain = self._chain << 1 & (1 << _STAGES) - 1
+        self._chain = self._chain << 1 & (1 << self._stages) - 1
         if self._token:
             self._places.append(self._token)
-            self._chain |= 1 << _ENTRANCES[self._active]
+            self._chain |= 1 << self._entrances[self._active]
 
     def _check(self):
-        """The step of the cycle before, its addresses now known."""
+        """The step of two cycles before, its addresses now known."""
         step, self._token = self._step, None
         if step is None or self._failed:
             return
@@ -119,7 +120,7 @@ class ActivationUnit:
 
     def _go_on(self, results_valid):
         if self._active != "activate" or results_valid:
-            self._step = self._now
+            self._made = self._now
             self._now = next(self._steps, None)
             if self._now is None:
                 self._state = "idle"

@@ -26,13 +26,13 @@ class RowReader:
         (entry, accumulate, switch, last) on offer to the matrix unit.
     """
 
-    QUEUE = 12
+    QUEUE = 16
 
     def __init__(self, config):
         self.config = config
         self._arch = config.matrix.arch
         self._fresh = True
-        self._walk, self._final, self._step = None, False, None
+        self._walk = self._turn = self._placed = self._step = None
         self._flying = [None] * config.READ_LATENCY
         self._queue = Queue(self.QUEUE)
         self._reserved = 0
@@ -47,8 +47,8 @@ class RowReader:
         self.read = step.address if go and not step.padded else None
         self.row = self._queue.head
         self.empty = not self._reserved
-        self.command_ready = self._walk is None
-        self.busy = self._walk is not None or step is not None or not self.empty
+        self.command_ready = self._turn is None and self._placed is None
+        self.busy = not self.command_ready or step is not None or not self.empty
 
     def step(self, command, read_ready, rows_ready):
         """Advance one clock.
@@ -72,15 +72,13 @@ class RowReader:
                          rows_ready)
         self._flying = [step if advance else None, *self._flying[:-1]]
         self._reserved += advance - taken
-        if self._walk is None:
-            if advance:
-                self._step = None
-            if command is not None:
-                self._walk = self._rows(*command)
-        elif step is None or advance:
-            self._step = next(self._walk)
-            if self._step.final:
-                self._walk = None
+        accepted = command is not None and self.command_ready
+        if step is None or advance:
+            self._step, self._placed = self._placed, self._turn
+            self._turn = None if self._turn is None else next(self._walk, None)
+        if accepted:
+            self._walk = self._rows(*command)
+            self._turn = next(self._walk)
         self._show()
 
     def _rows(self, index, op):

@@ -82,6 +82,10 @@ class Sequencer:
         self._state, self._index, self._loaded, self._slot = "idle", 0, 0, 0
         self._under_way = [[] for _ in EXECUTORS]
         self._composed = []
+        # Of the cycle before: whether the unit at hand has room for an instruction, and a command at its door.
+        self._room, self._shut = False, False
+        # Whether the region at hand conflicted with one under way.
+        self._conflicts = False
         self.commands = [None] * len(EXECUTORS)
         self.running = self.halted = self.issued = False
 
@@ -91,6 +95,10 @@ class Sequencer:
         self.issued = self.halted = False
         operation = self._program[self._index] if self._index < len(self._program) else None
         take = state in ("load", "drain")
+        room, shut = self._room, self._shut
+        if operation is not None and operation.instruction.unit in EXECUTORS:
+            unit = EXECUTORS.index(operation.instruction.unit)
+            self._room, self._shut = len(self._under_way[unit]) < 2, self.commands[unit] is not None
         if state == "idle":
             if start:
                 begin = self._address, len(self._program)
@@ -107,13 +115,18 @@ class Sequencer:
         elif state == "select":
             self._select(operation)
         elif state == "bound":
-            self._state = "compare"
+            if room:
+                self._state = "meet"
+        elif state == "meet":
+            self._state, self._conflicts = "compare", self._conflict(operation)
         elif state == "compare":
-            self._compare(operation)
+            if not self._conflicts:
+                self._composed.append(self._regions[self._index][self._slot])
+                self._slot += 1
+                self._go_on()
+            self._conflicts = self._conflicts and self._conflict(operation)
         elif state == "issue":
-            issue = EXECUTORS.index(operation.instruction.unit)
-            if self.commands[issue] is not None:
-                issue = None
+            issue = unit if room and not shut else None
         elif state == "quiet":
             if rows_empty and not any(self._under_way):
                 if operation.name == "halt":
@@ -145,19 +158,19 @@ class Sequencer:
                 self._state = "quiet"
             else:
                 self._next()
-        elif len(self._under_way[EXECUTORS.index(unit)]) < 2:
-            self._state = "bound" if self._slot < len(self._regions[self._index]) else "issue"
+        else:
+            self._go_on()
 
-    def _compare(self, operation):
+    def _conflict(self, operation):
+        """Whether the region at hand conflicts with one under way."""
         mine = EXECUTORS.index(operation.instruction.unit)
         region = self._regions[self._index][self._slot]
-        for number, entries in enumerate(self._under_way):
-            for regions in entries:
-                if any(_conflict(region, other, number == mine) for other in regions):
-                    return
-        self._composed.append(region)
-        self._slot += 1
-        self._state = "select"
+        return any(_conflict(region, other, number == mine)
+                   for number, entries in enumerate(self._under_way) for regions in entries for other in regions)
+
+    def _go_on(self):
+        """To the next region or, behind the last, to the issue."""
+        self._state = "bound" if self._slot < len(self._regions[self._index]) else "issue"
 
 
 def _regions(operation):

@@ -15,6 +15,7 @@ def _clients(dut):
 def test_any_bytes_from_any_address(name):
     """Three readers and two writers at random: data, latency, priority, and what a read sees of the write before it."""
     config, chance = TPU_PRESETS[name], random.Random(1)
+    latency = config.READ_LATENCY
     dut = UnifiedBuffer(config)
     reads, writes = _clients(dut)
     contents, expected, seen = {}, [], 0
@@ -35,7 +36,7 @@ def test_any_bytes_from_any_address(name):
                 ctx.set(client.payload, payload)
             for number, client in enumerate(reads):
                 assert ctx.get(client.request.ready) == (not any(asked[:number]))
-                due = expected[cycle - 3] if cycle >= 3 else None
+                due = expected[cycle - latency] if cycle >= latency else None
                 assert ctx.get(client.valid) == (due is not None and due[0] == number)
                 if due is not None and due[0] == number:
                     data = ctx.get(client.data).to_bytes(config.banks, "little")

@@ -138,7 +138,7 @@ RESULTS = {
     results_held_by_a_third_multiply: lambda tpu: Limits(tpu).results + Limits(tpu).rows,
     results_held_behind_an_activate: lambda tpu: Limits(tpu).results + 2,
     rows_without_a_tile_before_a_sync: lambda tpu: 2,
-    rows_without_a_tile_before_a_load: lambda tpu: 14,
+    rows_without_a_tile_before_a_load: lambda tpu: 18,
 }
 TILES = [tiles_before_a_sync, tiles_across_pages_before_a_sync, diagonals_before_a_sync, tiles_before_a_third_read,
          tiles_in_small_reads, tiles_after_a_switch]

@@ -1,8 +1,11 @@
 """Compiled TPU, emulator and cycle model on the same random programs."""
 
+import dataclasses
+
 import pytest
 
 from systolic import verilog
+from systolic.config import Impl
 from systolic.gateware.sequencer.scoreboard import Scoreboard
 from systolic.tpu_config import tpu_preset
 from systolic_sim.claims.check import CheckError, compare, compare_hazard, compare_illegal
@@ -42,6 +45,16 @@ def test_hazard_programs(rtl, seed):
     """Halt, an error or the watchdog, at the instruction that the emulator says: at any latency and with stalls."""
     options = {"latency": (1, 10, 40)[seed % 3], "stalls": (0, 0, 0.4)[seed // 3 % 3]}
     compare_hazard(TPU, seed, rtl=rtl, **options)
+
+
+@pytest.mark.parametrize("kilobytes", [8, 64, 256])
+def test_on_the_primitives_of_an_ecp5(kilobytes):
+    """Products in DSP blocks; banks in block RAM of 9, 4 and 1 bits, of all that a bank is split into."""
+    impl = Impl(multiplier="ecp5_dsp", product_stages=2, memory="ecp5_block", memory_stages=3)
+    config = dataclasses.replace(TPU, matrix=dataclasses.replace(TPU.matrix, impl=impl), buffer_size=1024 * kilobytes)
+    rtl = TpuRtl(config)
+    for seed in range(3):
+        compare(config, seed, rtl=rtl)
 
 
 def test_a_scoreboard_that_misses_conflicts_is_found_out(monkeypatch):

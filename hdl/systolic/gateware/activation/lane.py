@@ -43,7 +43,7 @@ class Addend(enum.Enum):
 class Control(data.StructLayout):
     """What all lanes do in a cycle. Cycle 0 is the one in which an operand enters requantisation.
 
-    ``group``, ``source``, ``entry`` (record): of the operand, in cycle -1. ``scale_entry``: the same in cycle 2.
+    ``group``, ``source``, ``entry`` (record): of the operand, in cycle -1. ``scale_entry``: the same in cycle 1.
     ``addend``: in cycle ``Requantise.LATENCY`` - 1. ``first``: the pixel that came in the cycle before begins a window.
     ``record``, ``record_entry``: to be written in lanes with ``record_write``. ``table_write``: ``record.bias`` has
     a byte of the table. The others are of the instruction and constant while anything is under way.
@@ -82,13 +82,14 @@ class _Lane(Shared):
 
     def build(self, platform):
         m, control = Module(), self.control
-        unit = place(m, "requantise", Requantise())
+        unit = place(m, "requantise", Requantise(ecp5=self.config.matrix.impl.multiplier == "ecp5_dsp"))
         result = unit.y[:32].as_signed()
-        window = self._pool(m)
+        most, total = self._pool(m)
+        window = Mux(control.maximum, most, total)
         source = Signal(signed(32), reset_less=True)
         with m.Switch(control.source):
             for case, value in ((Source.SUMS, self.sums.word_select(control.group, 32)), (Source.WINDOW, window),
-                                (Source.PIXEL, window << 20), (Source.TOTAL, result)):
+                                (Source.PIXEL, most << 20), (Source.TOTAL, result)):
                 with m.Case(case):
                     m.d.sync += source.eq(value)
         record = control.record
@@ -106,15 +107,13 @@ class _Lane(Shared):
         return m
 
     def _pool(self, m):
-        """Two cycles: the maximum or the sum of the window so far; of one pixel, that pixel."""
-        pixel, window = Signal(signed(8), reset_less=True), Signal(signed(24), reset_less=True)
-        m.d.sync += pixel.eq(self.pixel)
-        most = window[:8].as_signed()
-        with m.If(self.control.first | (self.control.maximum & (pixel > most))):
-            m.d.sync += window.eq(pixel)
-        with m.Elif(~self.control.maximum):
-            m.d.sync += window.eq(window + pixel)
-        return window
+        """Two cycles: the maximum and the sum of the window so far; of one pixel, that pixel."""
+        pixel, most, total = (Signal(signed(width), name=name, reset_less=True)
+                              for name, width in (("pixel", 8), ("most", 8), ("pixels", 24)))
+        m.d.sync += [pixel.eq(self.pixel), total.eq(Mux(self.control.first, 0, total) + pixel)]
+        with m.If(self.control.first | (pixel > most)):
+            m.d.sync += most.eq(pixel)
+        return most, total
 
     def _memory(self, m, name, value, entry):
         """What an entry of the records holds, one cycle later."""

@@ -5,7 +5,8 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ..delay import delay
-from ..shared import Shared
+from ..shared import Shared, place
+from ..vendor.multiplier import Ecp5DspMultiplier, GenericMultiplier
 
 __all__ = ["Requantise", "Scale", "decode_scale"]
 
@@ -58,7 +59,8 @@ def decode_scale(m, multiplier, shift, *, double, fp32):
 
 
 class Requantise(Shared):
-    """Adds a bias, scales, rounds; a sum a cycle.
+    """Adds a bias, scales, rounds; a sum a cycle. Its multipliers are DSP blocks of the ECP5 with their own registers
+    if ``ecp5``, else left to synthesis.
 
     ::
 
@@ -89,7 +91,7 @@ class Requantise(Shared):
     """
 
     module_name = "requantise"
-    SCALE = 3
+    SCALE = 2
     LATENCY = 12
 
     fp32: In(1)
@@ -101,11 +103,15 @@ class Requantise(Shared):
     over: Out(1)
     under: Out(1)
 
+    def __init__(self, *, ecp5=False):
+        self.multiplier = Ecp5DspMultiplier if ecp5 else GenericMultiplier
+        super().__init__()
+
     def build(self, platform):
         m = Module()
         total = self._register(m, "total", signed(32), self.x + self.bias)
         product = self._multiply(m, self._round_to_float(m, total))
-        window, over, sticky = self._shift(m, product, delay(m, self.scale.shift, 3, "shift"))
+        window, over, sticky = self._shift(m, product, delay(m, self.scale.shift, 4, "shift"))
         negative = delay(m, product[-1], 3, "negative")
         integer, up = self._round(m, window, sticky, negative)
         total = Cat(Const(1, 1), integer).as_signed() + Cat(up, self.addend).as_signed()
@@ -121,7 +127,7 @@ class Requantise(Shared):
         return register
 
     def _round_to_float(self, m, total):
-        """Two cycles: for fp32 the sum to 24 significant bits, half to even."""
+        """One cycle: for fp32 the sum to 24 significant bits, half to even."""
         ahead = Cat(bit ^ total[-1] for bit in total[24:31])
         # drop[d]: d bits or more are too many.
         drop = [Const(1, 1), *(ahead[d - 1:].any() & self.fp32 for d in range(1, 8)), Const(0, 1)]
@@ -131,25 +137,33 @@ class Requantise(Shared):
         held = self._register(m, "held", signed(32), total)
         rounded = Signal(signed(34))
         m.d.comb += rounded.eq(Cat(Const(1, 1), held).as_signed() + Cat(odd, gone[1:]))
-        return self._register(m, "rounded", signed(33), Cat(rounded[1:8] & ~gone, rounded[8:]))
+        return Cat(rounded[1:8] & ~gone, rounded[8:])
 
     def _multiply(self, m, x):
-        """Three cycles: the exact product, plus what ``double`` adds. Factors for signed 18-bit multipliers."""
-        multiplier, factors = self.scale.multiplier, {}
-        for name, part in (("x_low", x[:17]), ("x_high", x[17:].as_signed()),
-                           ("m_low", multiplier[:17]), ("m_high", multiplier[17:])):
-            factors[name] = Signal(signed(18), name=name)
-            m.d.comb += factors[name].eq(part)
+        """Four cycles: the exact product, plus what ``double`` adds. Factors for signed 18-bit multipliers."""
+        rounded, multiplier, parts = self._register(m, "rounded", 33, x), self.scale.multiplier, {}
+        for name, low, high in (("x", x[:17], x[17:33].as_signed()), ("m", multiplier[:17], multiplier[17:]),
+                                ("held", rounded[:17], rounded[17:].as_signed())):
+            for half, part in (("low", low), ("high", high)):
+                parts[name, half] = Signal(signed(18), name=f"{name}_{half}")
+                m.d.comb += parts[name, half].eq(part)
         low, cross_x, cross_m, high = (
-            self._register(m, f"{a}_{b}", signed(36), factors[a] * factors[b])
-            for a, b in (("x_low", "m_low"), ("x_high", "m_low"), ("x_low", "m_high"), ("x_high", "m_high")))
-        half = delay(m, Cat(self.scale.twice, self.scale.twice & x[-1]), 1, "half")
+            self._product(m, f"x_{a}_m_{b}", parts["x", a], parts["held", a], parts["m", b])
+            for a, b in (("low", "low"), ("high", "low"), ("low", "high"), ("high", "high")))
+        twice = delay(m, self.scale.twice, 1, "twice")
+        half = delay(m, Cat(twice, twice & rounded[-1]), 1, "half")
         cross = self._register(m, "cross", signed(35), cross_x + cross_m)
         outer = Cat(low[:34], high[:30])
         upper = outer[30:].as_signed() + Cat(half[0], half[1].replicate(33)).as_signed()
         outer = self._register(m, "outer", 64, Cat(outer[:30], upper[:34]))
         upper = outer[17:].as_signed() + cross
         return self._register(m, "product", signed(63), Cat(outer[:17], upper[:46]))
+
+    def _product(self, m, name, x, held, scale):
+        """Two cycles; ``held`` is ``x`` of the cycle before."""
+        product = place(m, name, self.multiplier(width=18, stages=1))
+        m.d.comb += [product.a.eq(x), product.a_held.eq(held), product.w.eq(scale), product.switch.eq(1)]
+        return product.o.as_signed()
 
     def _shift(self, m, product, shift):
         """Three cycles: 36 bits of the product, whether they are too few, and whether ones were dropped below."""

@@ -45,9 +45,9 @@ class Steps(Shared):
     phase : Out, a bit for each of three
         Step of an addition: first input, second input, output. Goes round for ever.
     request, address : Out
-        One cycle after a step: what it reads.
+        ``ADDRESS`` cycles after a step: what it reads.
     token, place : Out
-        Two cycles after the last step of an output: where it goes. After a bad one there are no more.
+        One cycle after that of the last step of an output: where it goes. After a bad one there are no more.
     busy : Out
         A step has not shown all of that yet.
     failed : Out
@@ -56,6 +56,7 @@ class Steps(Shared):
 
     resets = True
     module_name = "activation_steps"
+    ADDRESS = 2
 
     def __init__(self, config):
         self.config = config
@@ -69,7 +70,7 @@ class Steps(Shared):
         m = Module()
         loops = self._loops(m)
         walks = self._walks(m, loops)
-        self._check(m, self._step(m, loops), *walks)
+        self._check(m, *self._step(m, loops), *walks)
         return m
 
     def _loops(self, m):
@@ -98,14 +99,15 @@ class Steps(Shared):
             others.strides.eq(Cat(add.other_y_stride, add.other_x_stride, group)),
         ]
         for walk in walks:
-            m.d.comb += [walk.load.eq(self.load), walk.advance.eq(loops.advance), walk.count.eq(loops.count)]
+            m.d.comb += [walk.load.eq(self.load), walk.step.eq(loops.step), walk.onward.eq(loops.onward)]
         return walks
 
     def _step(self, m, loops):
-        """What the step does, one cycle later."""
+        """What the step does, one cycle later and two."""
         valid = Signal()
-        step = Signal(data.StructLayout({"valid": 1, "reads": 1, "other": 1, "final": 1, "last": 1,
-                                         "count": loops.count.shape()}))
+        layout = data.StructLayout({"valid": 1, "reads": 1, "other": 1, "final": 1, "last": 1,
+                                    "in_place": 1, "count": loops.count.shape()})
+        made, step = Signal(layout), Signal(layout)
         m.d.comb += [
             valid.eq(self.run & ~self.failed & (~self.activate | self.sums)),
             loops.step.eq(valid & (~self.add | self.phase[2])),
@@ -113,25 +115,27 @@ class Steps(Shared):
             self.ends.eq(loops.step & loops.last),
         ]
         m.d.sync += [
-            step.valid.eq(valid), step.count.eq(loops.count), step.last.eq(loops.last),
-            step.reads.eq(self.pool | (self.add & ~self.phase[2])), step.other.eq(self.add & self.phase[1]),
-            step.final.eq(Mux(self.add, self.phase[2], self.activate | loops.whole)),
+            made.valid.eq(valid), made.count.eq(loops.count), made.last.eq(loops.last),
+            made.in_place.eq(self.command.in_place),
+            made.reads.eq(self.pool | (self.add & ~self.phase[2])), made.other.eq(self.add & self.phase[1]),
+            made.final.eq(Mux(self.add, self.phase[2], self.activate | loops.whole)), step.eq(made),
         ]
-        return step
+        return made, step
 
-    def _check(self, m, step, outputs, inputs, others):
+    def _check(self, m, made, step, outputs, inputs, others):
         good, outside, overlap, bad = Signal(), Signal(), Signal(), Signal()
         # Of the output before. An instruction that works in place has read nothing yet from there on.
         end = Signal(self.config.address_width, reset_less=True)
         m.d.comb += [
             outside.eq((step.reads & Mux(step.other, others.outside, inputs.outside))
                        | (step.final & outputs.outside)),
-            overlap.eq(step.final & self.command.in_place & (outputs.offset < end)), bad.eq(outside | overlap),
+            overlap.eq(step.final & step.in_place & (outputs.offset < end)), bad.eq(outside | overlap),
             good.eq(step.valid & ~self.failed),
             self.request.eq(good & step.reads & ~outside),
             self.address.eq(Mux(step.other, others.address, inputs.address)),
-            self.busy.eq(step.valid | self.token),
+            self.busy.eq(made.valid | step.valid | self.token),
         ]
+        m.d.comb += [walk.count.eq(made.count) for walk in (outputs, inputs, others)]
         m.d.sync += [
             self.token.eq(good & (step.final | outside)), self.failed.eq(self.failed | (good & bad)),
             self.place.address.eq(outputs.address), self.place.count.eq(step.count),

@@ -38,9 +38,9 @@ class ActivationUnit(Shared):
 
     ::
 
-        cycle 0         1           2              5        6      7        8
-              Steps ──▶ address ──▶ read request   data ──▶ z ──▶ pool ──▶ operand
-                            └─────▶ place ─▶ queue
+        cycle 0         1        2           3              8        9      10       11
+              Steps ──▶ loop ──▶ address ──▶ read request   data ──▶ z ───▶ pool ──▶ operand
+                                     └─────▶ place ─▶ queue
               results ▶ operand ──▶ requantise, clamp, look up ──────▶ (15 cycles) ──▶ write
 
     Where an output goes waits in a queue until the output comes; what travels with the data is one bit, which enters
@@ -62,14 +62,17 @@ class ActivationUnit(Shared):
     resets = True
     module_name = "activation_unit"
 
-    # Stages of the chain: its entrances for the sum of two inputs, for what was read and for sums, and its length.
-    TOTAL, READ, SUMS = 0, Requantise.LATENCY, Requantise.LATENCY + 7
-    STAGES = Requantise.LATENCY + 5 + SUM_TO_WRITE
-
     def __init__(self, config):
         # The phases of an addition meet again after the latency.
         assert Requantise.LATENCY % 3 == 0
         self.config = config
+        # Cycles from a step to the operand that was read for it: address, request, read, pixel, pool, operand.
+        self.operand = Steps.ADDRESS + config.READ_LATENCY + 4
+        # Stages of the chain: its entrances for the sum of two inputs, for what was read and for sums, whose operand
+        # comes one cycle after its step; and its length, such that the write meets the byte.
+        self.total, self.read_entrance = 0, Requantise.LATENCY
+        self.sums_entrance = self.read_entrance + self.operand - 1
+        self.stages = self.sums_entrance + SUM_TO_WRITE - Steps.ADDRESS - 1
         super().__init__(unit_ports() | {
             "results": In(stream.Signature(data.ArrayLayout(32, config.matrix.arch.cols))),
             "read": Out(BufferRead(config)), "write": Out(stream.Signature(Write(config)))})
@@ -107,11 +110,12 @@ class ActivationUnit(Shared):
 
     def _chain(self, m, steps, active):
         """The bit that travels with each output, and what becomes of it in the end."""
-        chain = Signal(self.STAGES)
-        entrances = Signal(self.STAGES)
+        chain = Signal(self.stages)
+        entrances = Signal(self.stages)
         m.d.comb += [
-            entrances[self.TOTAL].eq(steps.token & active.add), entrances[self.READ].eq(steps.token & active.pool),
-            entrances[self.SUMS].eq(steps.token & active.activate),
+            entrances[self.total].eq(steps.token & active.add),
+            entrances[self.read_entrance].eq(steps.token & active.pool),
+            entrances[self.sums_entrance].eq(steps.token & active.activate),
         ]
         m.d.sync += chain.eq(Cat(0, chain[:-1]) | entrances)
         target = self._queue(m, steps, chain[-2])
@@ -125,7 +129,7 @@ class ActivationUnit(Shared):
 
     def _queue(self, m, steps, leave):
         """The places of outputs under way; the oldest in the cycle after ``leave``."""
-        depth = 1 << (self.STAGES - 1).bit_length()
+        depth = 1 << (self.stages - 1).bit_length()
         m.submodules.places = store = memory.Memory(shape=Place(self.config), depth=depth, init=[])
         write, read = store.write_port(), store.read_port()
         m.d.comb += [write.en.eq(steps.token), write.data.eq(steps.place), read.en.eq(1)]
@@ -136,7 +140,7 @@ class ActivationUnit(Shared):
         # Records must not change before the last operand of the instruction before has met its own.
         early, under_way, missing = Signal(), Signal(), Signal()
         m.d.comb += [
-            early.eq(steps.busy | chain[:self.SUMS + 1].any()), under_way.eq(steps.busy | chain.any()),
+            early.eq(steps.busy | chain[:self.sums_entrance + 1].any()), under_way.eq(steps.busy | chain.any()),
             self.moving.eq(under_way | records.busy), self.error.index.eq(active.index),
             steps.sums.eq(self.results.valid), self.results.ready.eq(steps.ready),
         ]
@@ -186,18 +190,18 @@ class ActivationUnit(Shared):
     def _lanes(self, m, steps, records, active):
         lanes = place(m, "lanes", Lanes(self.config, self.config.lanes))
         control = Signal(Control(self.config))
-        # Seven cycles after its step an operand enters the lanes: its phase is the one before the present one.
-        phase = Mux(steps.phase[0], 2, Mux(steps.phase[1], 0, 1))
-        total, second = steps.phase[0], steps.phase[2]
+        # Of the step whose operand enters the lanes in the next cycle.
+        phase = steps.phase.rotate_right((self.operand - 1) % 3)
+        second, total = phase[1], phase[2]
         m.d.comb += [
             control.group.eq(steps.group),
             control.source.eq(Mux(active.activate, Source.SUMS, Mux(
                 active.pool, Source.WINDOW, Mux(total, Source.TOTAL, Source.PIXEL)))),
-            control.entry.eq(Mux(active.add, phase, Mux(active.per_channel, steps.group, 0))),
+            control.entry.eq(Mux(active.add, Cat(second, total), Mux(active.per_channel, steps.group, 0))),
             control.scale_entry.eq(delay(m, control.entry, Requantise.SCALE, "scale_entry")),
             control.addend.eq(Mux(~active.add | total, Addend.ZERO_POINT, Mux(
                 second, Addend.RESULT, Addend.NOTHING))),
-            control.first.eq(delay(m, steps.first, 6, "first")),
+            control.first.eq(delay(m, steps.first, self.operand - 2, "first")),
             control.record.eq(records.record), control.record_entry.eq(records.entry),
             control.table_write.eq(records.table_write), control.table_address.eq(records.table_address),
             lanes.control.eq(control), lanes.record_write.eq(records.write), lanes.sums.eq(self._sums()),

@@ -1,6 +1,9 @@
 """What the activation unit walks over: outputs, the pixels of their windows, and where all those are."""
 
-from amaranth.hdl import Module, Mux, Signal, signed
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Const, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from ..shared import Shared
@@ -22,8 +25,8 @@ class Loops(Shared):
         As in the instruction; 0 is 1.
     step : In
         Go on.
-    advance : Out, a bit for each of ``LEVELS``
-        The loop that goes on at a step; those inside it begin again.
+    onward : Out, a bit for each of ``LEVELS``
+        The loop that goes on at the next step, if not all have ended; those inside it begin again.
     count : Out
         Channels of this group.
     group : Out
@@ -41,17 +44,16 @@ class Loops(Shared):
         self.module_name = "activation_loops"
         super().__init__({
             "load": In(1), "x_count": In(16), "y_count": In(16), "kx_count": In(8), "ky_count": In(8),
-            "channels": In(16), "step": In(1), "advance": Out(len(LEVELS)), "count": Out(range(self.lanes + 1)),
+            "channels": In(16), "step": In(1), "onward": Out(len(LEVELS)), "count": Out(range(self.lanes + 1)),
             "group": Out(range(config.groups)), "first": Out(1), "whole": Out(1), "row_end": Out(1), "last": Out(1)})
 
     def build(self, platform):
         m = Module()
-        ends, inside = {}, self.step
+        ends, inside = {}, Const(1)
         for level in reversed(LEVELS):
             ends[level] = Signal(name=f"{level}_end")
             goes = Signal(name=f"{level}_goes")
-            m.d.comb += goes.eq(inside & ~ends[level])
-            m.d.comb += self.advance[LEVELS.index(level)].eq(goes)
+            m.d.comb += [goes.eq(inside & ~ends[level]), self.onward[LEVELS.index(level)].eq(goes)]
             if level == "group":
                 self._groups(m, goes, inside, ends[level])
             else:
@@ -69,19 +71,19 @@ class Loops(Shared):
         """Steps left of a loop, and whether this is the last one."""
         count = getattr(self, f"{level}_count")
         left = Signal.like(count, name=f"{level}_left")
-        with m.If(self.load | inside & end):
+        with m.If(self.load | self.step & inside & end):
             m.d.sync += [left.eq(count), end.eq(count <= 1)]
-        with m.Elif(goes):
+        with m.Elif(self.step & goes):
             m.d.sync += [left.eq(left - 1), end.eq(left == 2)]
 
     def _groups(self, m, goes, inside, end):
         left, lanes = Signal(16, name="channels_left"), self.lanes
         fewer = left - lanes
-        with m.If(self.load | inside & end):
+        with m.If(self.load | self.step & inside & end):
             short = self.channels <= lanes
             m.d.sync += [left.eq(self.channels), end.eq(short), self.group.eq(0),
                          self.count.eq(Mux(short, self.channels, lanes))]
-        with m.Elif(goes):
+        with m.Elif(self.step & goes):
             short = left <= 2 * lanes
             m.d.sync += [left.eq(fewer), end.eq(short), self.group.eq(self.group + 1),
                          self.count.eq(Mux(short, fewer, lanes))]
@@ -98,12 +100,12 @@ class RegionWalk(Shared):
         The region, in bytes.
     strides : In, ``LEVELS`` of signed 24 bits
         Bytes from one step of a loop to the next, innermost loop in the highest bits.
-    advance : In
-        The loop that goes on in this cycle.
+    step, onward : In
+        Go on in this cycle, and the loop that does.
     count : In
-        Bytes to be accessed at the address.
+        Bytes to be accessed at the address, one cycle after the step.
     address : Out
-        One cycle later.
+        Of where the loops are in a cycle, two cycles later.
     offset, outside : Out
         With it: where it is in the region, and whether some of the bytes are not in it.
     """
@@ -116,20 +118,22 @@ class RegionWalk(Shared):
         self.module_name = "activation_region_walk"
         super().__init__({
             "load": In(1), "start": In(width), "base": In(width), "size": In(width),
-            "strides": In(self.STRIDE * len(LEVELS)), "advance": In(len(LEVELS)),
+            "strides": In(self.STRIDE * len(LEVELS)), "step": In(1), "onward": In(len(LEVELS)),
             "count": In(range(config.lanes + 1)), "address": Out(width), "offset": Out(width), "outside": Out(1)})
 
     def build(self, platform):
         m = Module()
+        # How the loops go on, a cycle later: from where on and how far.
+        load, advance, stride = Signal(), Signal(len(LEVELS)), Signal(self.width, reset_less=True)
+        strides = [self.strides.word_select(index, self.STRIDE)[:self.width] for index in range(len(LEVELS))]
+        m.d.sync += [load.eq(self.load), advance.eq(Mux(self.step, self.onward, 0)),
+                     stride.eq(Mux(self.load, self.start, _chosen(self.onward, strides)))]
         # Of each loop, the place where its present step began, relative to the region.
         begun = [Signal(self.width, name=f"{level}_offset", reset_less=True) for level in LEVELS]
-        offset, origin, stride = Signal(self.width), Signal(self.width), Signal(signed(self.STRIDE))
+        offset = Signal(self.width)
+        m.d.comb += offset.eq(_chosen(advance, begun) + stride)
         for index, place in enumerate(begun):
-            with m.If(self.advance[index]):
-                m.d.comb += [origin.eq(place), stride.eq(self.strides.word_select(index, self.STRIDE))]
-        m.d.comb += offset.eq(Mux(self.load, self.start, origin + stride))
-        for index, place in enumerate(begun):
-            with m.If(self.load | self.advance[:index + 1].any()):
+            with m.If(load | advance[:index + 1].any()):
                 m.d.sync += place.eq(offset)
         room = Signal(signed(self.width + 1), reset_less=True)
         m.d.sync += [
@@ -137,3 +141,8 @@ class RegionWalk(Shared):
         ]
         m.d.comb += self.outside.eq(self.offset > room)
         return m
+
+
+def _chosen(choice, values):
+    """The value whose bit of ``choice`` is set, or 0."""
+    return reduce(or_, (Mux(bit, value, 0) for bit, value in zip(choice, values, strict=True)))

@@ -1,6 +1,9 @@
 """The row reader: walks the unified buffer for matrix_multiply and feeds the matrix unit."""
 
-from amaranth.hdl import Cat, Module, Mux, Signal, signed
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import Out
 
@@ -17,17 +20,33 @@ _LOOPS = ("x", "y", "c", "kx", "ky", "n")  # innermost first
 class _Step(data.StructLayout):
     """A row to read.
 
-    ``padded``: no read. ``outside``: an address outside the region. ``beyond``: an entry that does not exist.
+    ``padded``: no read. ``beyond``: an entry that does not exist. ``bad``: that, or an address outside the region.
     ``k_less``, ``n_less``: useful rows and columns of the array, less one. ``final``: the instruction's last.
     """
 
     def __init__(self, config):
         arch = config.matrix.arch
         super().__init__({
-            "address": config.address_width, "padded": 1, "outside": 1, "beyond": 1, "final": 1,
+            "address": config.address_width, "padded": 1, "beyond": 1, "bad": 1, "final": 1,
             "entry": arch.address_width, "accumulate": 1, "switch": 1, "last": 1,
             "k_less": range(arch.rows), "n_less": range(arch.cols), "padding": 8, "index": 16,
         })
+
+
+class _Turn(data.StructLayout):
+    """The loop that goes on, one bit for each; ``begin``: none, the first row."""
+
+    def __init__(self):
+        super().__init__({"begin": 1} | {loop: 1 for loop in _LOOPS})
+
+
+class _Place(data.StructLayout):
+    """Where the loops are: address, pixel, entry, and whether this is the first row of a tile, the first tile of an
+    instruction, the first of a sum."""
+
+    def __init__(self, config):
+        super().__init__({"address": config.address_width, "pixel_x": 16, "pixel_y": 16, "entry": 17,
+                          "first_row": 1, "first_tile": 1, "first_of_sum": 1})
 
 
 class RowReader(Shared):
@@ -35,8 +54,8 @@ class RowReader(Shared):
 
     ::
 
-        command ─▶ loops ─▶ step ─┬─▶ buffer read ─┐
-                                  └─▶ delay ───────┴─▶ queue ─▶ rows
+        command ─▶ turn ─▶ place ─▶ step ─┬─▶ buffer read ─┐
+                                          └─▶ delay ───────┴─▶ queue ─▶ rows
 
     Members
     -------
@@ -58,8 +77,8 @@ class RowReader(Shared):
     resets = True
     module_name = "row_reader"
 
-    #: Rows between the buffer and the matrix unit: five are under way at one a cycle, the rest rides out stalls.
-    QUEUE = 12
+    #: Rows between the buffer and the matrix unit: eight are under way at one a cycle, the rest rides out stalls.
+    QUEUE = 16
 
     def __init__(self, config):
         self.config = config
@@ -73,8 +92,7 @@ class RowReader(Shared):
         m = Module()
         step, valid, advance = Signal(_Step(self.config)), Signal(), Signal()
         reserved = place(m, "reserved", Credits(most=self.QUEUE))
-        bad = step.outside & ~step.padded | step.beyond
-        go = valid & reserved.room & ~bad
+        go = valid & reserved.room & ~step.bad
         m.d.comb += [
             self.read.request.valid.eq(go & ~step.padded),
             self.read.request.payload.eq(step.address),
@@ -87,97 +105,108 @@ class RowReader(Shared):
             self.switched.eq(advance & step.switch), self.finishing.eq(advance & step.last),
             k.eq(Mux(advance & ~step.padded, step.k_less + 1, 0)), n.eq(step.n_less + 1), self.macs.eq(k * n),
             self.moving.eq(advance | returned | (self.rows.valid & self.rows.ready)),
-            self.error.valid.eq(valid & bad), self.error.index.eq(step.index),
+            self.error.valid.eq(valid & step.bad), self.error.index.eq(step.index),
             self.error.code.eq(Mux(step.beyond, 6, 5)),
         ]
         m.d.comb += self.busy.eq(walking | valid | ~self.empty)
         return m
 
     def _walk(self, m, step, valid, advance):
-        """Steps through the loops, one row ahead of ``step``, which waits to be read."""
+        """Steps through the loops: which of them goes on, a cycle later where the row is, then its step, which waits
+        to be read."""
         config, arch = self.config, self.config.matrix.arch
-        walking, fresh, free = Signal(), Signal(init=1), Signal()
-        command = Signal(Command())
+        walking, placed, fresh, go = Signal(), Signal(), Signal(init=1), Signal()
+        command, highest = Signal(Command()), Signal(signed(config.address_width + 1))
         op, new = fields(command.words, "matrix_multiply"), fields(self.command.payload.words, "matrix_multiply")
-        m.d.comb += [self.command.ready.eq(~walking), free.eq(walking & (~valid | advance))]
-
-        left = {loop: Signal(16, name=f"left_{loop}") for loop in _LOOPS}
-        done = {loop: Signal(name=f"done_{loop}") for loop in _LOOPS}
-        once = {loop: Signal(name=f"once_{loop}") for loop in _LOOPS}
-        at = {loop: Signal(config.address_width, name=f"at_{loop}") for loop in _LOOPS}
-        last_level = Signal()
-        highest = Signal(signed(config.address_width + 1))
-        m.d.comb += last_level.eq(Cat(done.values()).all())
-        first_tile, first_of_sum, first_row = Signal(), Signal(), Signal()
-        entry = Signal(17)
-        pixel = {axis: Signal(16, name=f"pixel_{axis}") for axis in "xy"}
-        tile_pixel = {axis: Signal(16, name=f"tile_pixel_{axis}") for axis in "xy"}
-
-        with m.If(self.command.valid & ~walking):
-            m.d.sync += [command.eq(self.command.payload), walking.eq(1), first_tile.eq(1), first_of_sum.eq(1),
-                         first_row.eq(1), entry.eq(new.accumulator)]
+        m.d.comb += [self.command.ready.eq(~walking & ~placed), go.eq(~valid | advance)]
+        with m.If(self.command.ready):
+            m.d.sync += command.eq(self.command.payload)
             # The sequencer has seen to it that the region is inside the buffer.
             m.d.sync += highest.eq((new.base + new.size)[:config.address_width] - arch.rows)
-            for loop in _LOOPS:
-                single = new[f"{loop}_count"] == 1
-                m.d.sync += [left[loop].eq(new[f"{loop}_count"] - 1), at[loop].eq(new.start),
-                             done[loop].eq(single), once[loop].eq(single)]
-            for axis in "xy":
-                m.d.sync += [pixel[axis].eq(new[f"first_{axis}"]), tile_pixel[axis].eq(new[f"first_{axis}"])]
+        turn, stride, done = self._count(m, walking, go, op, new)
+        place = self._place(m, turn, stride, go & walking, op)
 
-        with m.If(free):
-            m.d.sync += [walking.eq(~last_level), first_row.eq(0), entry.eq(entry + 1)]
-            inner_done = 1
-            for level, loop in enumerate(_LOOPS):
-                with m.If(inner_done & ~done[loop]):
-                    onward = at[loop] + op[f"{loop}_stride"]
-                    m.d.sync += [at[inner].eq(onward) for inner in _LOOPS[:level + 1]]
-                    m.d.sync += [left[loop].eq(left[loop] - 1), done[loop].eq(left[loop] == 1)]
-                    for inner in _LOOPS[:level]:
-                        m.d.sync += [left[inner].eq(op[f"{inner}_count"] - 1), done[inner].eq(once[inner])]
-                    self._move_pixel(m, loop, op, pixel, tile_pixel)
-                    if loop not in "xy":
-                        m.d.sync += [first_row.eq(1), first_tile.eq(0), entry.eq(op.accumulator),
-                                     first_of_sum.eq(loop == "n")]
-                inner_done &= done[loop]
-
-        outside = (at["x"] < op.base[:config.address_width]) | (at["x"] > highest)
-        padded = [(size != 0) & (pixel[axis] >= size) for axis, size in (("x", op.width), ("y", op.height))]
-        switch = first_row & (fresh | ~(op.reuse & first_tile))
-        with m.If(free):
+        final, last, last_c, last_n = Signal(), Signal(), Signal(), Signal()
+        with m.If(go):
             m.d.sync += [
-                step.address.eq(at["x"]), step.padded.eq(padded[0] | padded[1]), step.outside.eq(outside),
-                step.beyond.eq(entry >= arch.accumulator_depth), step.final.eq(last_level),
-                step.entry.eq(entry), step.switch.eq(switch), fresh.eq(0),
-                step.k_less.eq(Mux(done["c"], op.k_last_less, op.k_less)),
-                step.n_less.eq(Mux(done["n"], op.n_last_less, op.n_less)),
-                step.accumulate.eq(~first_of_sum | op.accumulate),
-                step.last.eq(op.finish & done["c"] & done["kx"] & done["ky"]),
+                placed.eq(walking), final.eq(Cat(done.values()).all()), last_c.eq(done["c"]), last_n.eq(done["n"]),
+                last.eq(op.finish & done["c"] & done["kx"] & done["ky"]), valid.eq(placed),
+            ]
+        outside = (place.address < op.base[:config.address_width]) | (place.address > highest)
+        padded = [(size != 0) & (pixel >= size)
+                  for pixel, size in ((place.pixel_x, op.width), (place.pixel_y, op.height))]
+        beyond = place.entry >= arch.accumulator_depth
+        with m.If(go & placed):
+            m.d.sync += fresh.eq(0)
+        with m.If(go):
+            m.d.sync += [
+                step.address.eq(place.address), step.padded.eq(padded[0] | padded[1]), step.beyond.eq(beyond),
+                step.bad.eq(outside & ~(padded[0] | padded[1]) | beyond), step.final.eq(final),
+                step.entry.eq(place.entry), step.switch.eq(place.first_row & (fresh | ~(op.reuse & place.first_tile))),
+                step.k_less.eq(Mux(last_c, op.k_last_less, op.k_less)),
+                step.n_less.eq(Mux(last_n, op.n_last_less, op.n_less)),
+                step.accumulate.eq(~place.first_of_sum | op.accumulate), step.last.eq(last),
                 step.padding.eq(op.padding), step.index.eq(command.index),
             ]
-        m.d.sync += valid.eq(free | valid & ~advance)
-        return walking
+        return walking | placed
+
+    def _count(self, m, walking, go, op, new):
+        """The loop that goes on and how far; and for each loop whether this is its last round."""
+        turn, stride = Signal(_Turn()), Signal(self.config.address_width)
+        done = {loop: Signal(name=f"done_{loop}") for loop in _LOOPS}
+        onward, inner_done, begun = [], Const(1), self.command.ready & self.command.valid
+        moves = go & walking
+        for loop in _LOOPS:
+            count = op[f"{loop}_count"]
+            # Of the round after the present one, from 2 on.
+            number, once = Signal(len(count), name=f"number_{loop}", init=2), Signal(name=f"once_{loop}")
+            with m.If(begun):
+                m.d.sync += [number.eq(2), once.eq(new[f"{loop}_count"] == 1), done[loop].eq(new[f"{loop}_count"] == 1)]
+            with m.Elif(moves & inner_done):
+                m.d.sync += [number.eq(Mux(done[loop], 2, number + 1)), done[loop].eq(Mux(done[loop], once,
+                                                                                         number == count))]
+            onward.append((inner_done & ~done[loop], op[f"{loop}_stride"][:len(stride)]))
+            inner_done = inner_done & done[loop]
+        with m.If(begun):
+            m.d.sync += [turn.eq(_Turn().const({"begin": 1})), stride.eq(new.start), walking.eq(1)]
+        with m.Elif(go):
+            m.d.sync += [turn.eq(Cat(Const(0, 1), (goes for goes, _ in onward))), stride.eq(_chosen(onward)),
+                         walking.eq(walking & ~inner_done)]
+        return turn, stride, done
+
+    def _place(self, m, turn, stride, moves, op):
+        """Where the row is, once its turn was taken."""
+        width, place = self.config.address_width, Signal(_Place(self.config))
+        # Of each loop, the address at which its present round began.
+        at = {loop: Signal(width, name=f"at_{loop}") for loop in _LOOPS}
+        address = _chosen((turn[loop], at[loop]) for loop in _LOOPS) + stride
+        new_tile = ~(turn.x | turn.y)
+        m.d.comb += place.address.eq(at["x"])
+        with m.If(moves):
+            for level, loop in enumerate(_LOOPS):
+                with m.If(Cat(turn.begin, *(turn[outer] for outer in _LOOPS[level:])).any()):
+                    m.d.sync += at[loop].eq(address)
+            m.d.sync += [place.first_row.eq(new_tile), place.entry.eq(Mux(new_tile, op.accumulator, place.entry + 1))]
+            with m.If(new_tile):
+                m.d.sync += [place.first_tile.eq(turn.begin), place.first_of_sum.eq(turn.begin | turn.n)]
+        # x and y step within a tile, kx and ky move where a tile begins.
+        self._pixel(m, moves, place.pixel_x, op, turn, "x", again=turn.y, first=turn.ky)
+        self._pixel(m, moves & ~turn.x, place.pixel_y, op, turn, "y", again=turn.kx, first=0)
+        return place
 
     @staticmethod
-    def _move_pixel(m, loop, op, pixel, tile_pixel):
-        """Coordinates follow the loops: x and y step within a tile, kx and ky move where a tile begins."""
-        for axis in "xy":
-            begin = tile_pixel[axis]
-            if loop == axis:
-                m.d.sync += pixel[axis].eq(pixel[axis] + op[f"{axis}_step"])
-                continue
-            if loop == "y" and axis == "x":
-                m.d.sync += pixel[axis].eq(begin)
-                continue
-            if loop == "x":
-                continue
-            if loop == f"k{axis}":
-                following = begin + op[f"{loop}_step"]
-            elif loop == "n" or (loop, axis) == ("ky", "x"):
-                following = op[f"first_{axis}"]
-            else:
-                following = begin
-            m.d.sync += [tile_pixel[axis].eq(following), pixel[axis].eq(following)]
+    def _pixel(m, moves, pixel, op, turn, axis, *, again, first):
+        """Coordinates follow the loops."""
+        begin, step, tile_step = Signal.like(pixel, name=f"tile_pixel_{axis}"), turn[axis], turn[f"k{axis}"]
+        following = Signal.like(pixel, name=f"following_{axis}")
+        m.d.comb += following.eq(
+            _chosen([(step, pixel), (again | turn.c | tile_step, begin),
+                     (first | turn.n | turn.begin, op[f"first_{axis}"].as_unsigned())])
+            + _chosen([(step, op[f"{axis}_step"]), (tile_step, op[f"k{axis}_step"])]))
+        with m.If(moves):
+            m.d.sync += pixel.eq(following)
+            with m.If(~(turn.x | turn.y)):
+                m.d.sync += begin.eq(following)
 
     def _return(self, m, step, advance, reserved):
         """Rows back from the buffer, or made of padding, to the matrix unit; returns whether one came."""
@@ -201,3 +230,8 @@ class RowReader(Shared):
                      self.empty.eq(reserved.empty)]
         m.d.sync += self.done.eq(arrived & back.final)
         return arrived
+
+
+def _chosen(choices):
+    """The value whose condition holds, or 0."""
+    return reduce(or_, (Mux(condition, value, 0) for condition, value in choices))

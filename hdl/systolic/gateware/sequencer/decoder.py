@@ -1,6 +1,9 @@
 """The decoder: what is wrong with an instruction, and which regions it touches."""
 
-from amaranth.hdl import Cat, Module, Signal
+from functools import reduce
+from operator import or_
+
+from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
@@ -20,16 +23,16 @@ class Decoder(Shared):
     problem : Out(4)
         Error code, or 0. Two cycles after ``words``.
     executor : Out
-        Number of its unit in ``EXECUTORS``, if ``runs`` is set.
-    runs : Out(1)
-        A unit executes it, not the sequencer. Two cycles after ``words``, like ``executor``.
+        Its unit, one bit for each of ``EXECUTORS``; none if the sequencer executes it. Two cycles after ``words``.
     slot : In
         Number of a region, up to one more than any instruction has.
-    exists, memory, writes, base, size : Out
-        That region. One cycle after ``slot`` and ``words``.
+    exists : Out(1)
+        There is one. One cycle after ``slot``, two after ``words``.
+    memory, writes, base, size : Out
+        That region. One cycle after ``exists``.
     streamed, in_place : Out(1)
         Whether that region is read while the instruction writes, and whether it would then be the same bytes in the
-        same order. One cycle after ``slot``, two after ``words``.
+        same order. One cycle after ``exists``.
     """
 
     module_name = "decoder"
@@ -38,7 +41,7 @@ class Decoder(Shared):
         self.config = config
         super().__init__({
             "words": In(8 * isa.BYTES), "problem": Out(4),
-            "executor": Out(range(len(EXECUTORS))), "runs": Out(1),
+            "executor": Out(len(EXECUTORS)),
             "slot": In(range(max(map(len, SPACES.values())) + 1)),
             "exists": Out(1), "memory": Out(1), "writes": Out(1), "base": Out(32), "size": Out(32),
             "streamed": Out(1), "in_place": Out(1),
@@ -46,37 +49,34 @@ class Decoder(Shared):
 
     def build(self, platform):
         m = Module()
-        opcode = Signal(8)
-        known = Signal()
-        m.d.sync += [opcode.eq(self.words[:8]), known.eq(self._is(self.words[:8], isa.INSTRUCTIONS))]
-        reserved = self._any(m, opcode, self._reserved(), "reserved")
-        limits = self._any(m, opcode, self._limits(), "limit")
-        with m.If(~known):
+        # Which instruction it is, one cycle after ``words``.
+        self.opcodes = {each.opcode: Signal(name=f"is_{each.name}") for each in isa.INSTRUCTIONS}
+        m.d.sync += [flag.eq(self.words[:8] == opcode) for opcode, flag in self.opcodes.items()]
+        reserved = self._any(m, self._reserved(), "reserved")
+        limits = self._any(m, self._limits(), "limit")
+        with m.If(~self._is(isa.INSTRUCTIONS)):
             m.d.sync += self.problem.eq(1)
         with m.Elif(reserved):
             m.d.sync += self.problem.eq(2)
         with m.Else():
             # Code 3, or none.
             m.d.sync += self.problem.eq(limits.replicate(2))
-        m.d.sync += self.runs.eq(0)
-        for number, executor in enumerate(EXECUTORS):
-            with m.If(self._is(opcode, [each for each in isa.INSTRUCTIONS if each.unit == executor])):
-                m.d.sync += [self.executor.eq(number), self.runs.eq(1)]
+        m.d.sync += self.executor.eq(Cat(self._is([each for each in isa.INSTRUCTIONS if each.unit == executor])
+                                         for executor in EXECUTORS))
         self._regions(m)
         return m
 
-    @staticmethod
-    def _is(opcode, instructions):
-        return Cat(opcode == each.opcode for each in instructions).any()
+    def _is(self, instructions):
+        return Cat(self.opcodes[each.opcode] for each in instructions).any()
 
-    def _any(self, m, opcode, tests, name):
+    def _any(self, m, tests, name):
         """Whether a test of an instruction's fails. Tests that several instructions share are made once."""
         together = {}
         for value, instruction in tests:
             together.setdefault(repr(value), (value, []))[1].append(instruction)
         failed = Signal(len(together), name=name)
         m.d.sync += failed.eq(Cat(value for value, _ in together.values()))
-        return Cat(bit & self._is(opcode, users)
+        return Cat(bit & self._is(users)
                    for bit, (_, users) in zip(failed, together.values(), strict=True)).any()
 
     def _reserved(self):
@@ -101,19 +101,25 @@ class Decoder(Shared):
                     yield value > most, instruction
 
     def _regions(self, m):
-        """Chooses base and size of region ``slot``."""
-        opcode, slot, equal = self.words[:8], self.slot, self._equalities(m)
-        m.d.sync += [self.exists.eq(0), self.streamed.eq(0)]
+        """Chooses base and size of region ``slot``: which one it is, and a cycle later what it is."""
+        regions, equal = [], self._equalities(m)
         for instruction in isa.INSTRUCTIONS:
             for number, region in enumerate(instruction.regions):
-                with m.If((opcode == instruction.opcode) & (slot == number)):
-                    m.d.sync += [self.exists.eq(1), self.memory.eq(region.space == "memory"),
-                                 self.writes.eq(region.writes), self.base.eq(self._word(instruction, region.base)),
-                                 self.size.eq(region.size if isinstance(region.size, int)
-                                              else self._word(instruction, region.size))]
-                    if region.in_place:
-                        pairs = [equal[self._pair(instruction, *pair)] for pair in region.in_place]
-                        m.d.sync += [self.streamed.eq(1), self.in_place.eq(Cat(pairs).all())]
+                chosen = Signal(name=f"{instruction.name}_{number}")
+                m.d.sync += chosen.eq(self.opcodes[instruction.opcode] & (self.slot == number))
+                regions.append((chosen, instruction, region))
+        m.d.comb += self.exists.eq(Cat(chosen for chosen, _, _ in regions).any())
+        for flag in ("memory", "writes", "streamed", "in_place"):
+            m.d.sync += getattr(self, flag).eq(Cat(chosen & self._flag(flag, equal, instruction, region)
+                                                   for chosen, instruction, region in regions).any())
+        for word in ("base", "size"):
+            m.d.sync += getattr(self, word).eq(_pick((chosen, self._word(instruction, getattr(region, word)))
+                                                     for chosen, instruction, region in regions))
+
+    def _flag(self, name, equal, instruction, region):
+        if name == "in_place":
+            return Cat(equal[self._pair(instruction, *pair)] for pair in region.in_place).all()
+        return {"memory": region.space == "memory", "writes": region.writes, "streamed": bool(region.in_place)}[name]
 
     def _equalities(self, m):
         """Registers that say which fields are equal, for all pairs that the table asks for."""
@@ -135,5 +141,15 @@ class Decoder(Shared):
         return field.offset, field.width, other
 
     def _word(self, instruction, name):
+        if isinstance(name, int):
+            return Const(name, 32)
         field = instruction.field(name)
         return self.words[field.offset:field.offset + field.width]
+
+
+def _pick(choices):
+    """The value whose condition holds, or 0. Conditions of equal values are joined before anything is chosen."""
+    together = {}
+    for condition, value in choices:
+        together.setdefault(repr(value), (value, []))[1].append(condition)
+    return reduce(or_, (Mux(Cat(conditions).any(), value, 0) for value, conditions in together.values()))

@@ -44,13 +44,13 @@ class Scoreboard(Shared):
     Members
     -------
     executor : In
-        TpuConfig of the instruction at hand: its number in ``EXECUTORS``.
+        Unit of the instruction at hand, one bit for each of ``EXECUTORS``.
     region : In
         One of its regions.
     conflict : Out(1)
-        In the same cycle: something under way does not let it go ahead.
+        One cycle after ``region``: something that was under way then does not let it go ahead.
     over_output : Out(1)
-        In the same cycle: ``region`` overlaps what the instruction at hand writes, the first of its regions kept.
+        One cycle after ``region``: it overlaps what the instruction at hand writes, the first of its regions kept.
     store, slot : In
         Keep ``region`` as that of this number, from 0 on. Not while ``full``.
     issue : In(1)
@@ -70,7 +70,7 @@ class Scoreboard(Shared):
         self.buffer_bits = config.address_width
         slots = max(map(len, SPACES.values()))
         super().__init__({
-            "executor": In(range(len(EXECUTORS))), "region": In(Region()), "conflict": Out(1), "over_output": Out(1),
+            "executor": In(len(EXECUTORS)), "region": In(Region()), "conflict": Out(1), "over_output": Out(1),
             "store": In(1), "slot": In(range(slots)), "issue": In(1),
             "done": In(len(EXECUTORS)), "full": Out(len(EXECUTORS)), "quiet": Out(1),
         })
@@ -79,7 +79,7 @@ class Scoreboard(Shared):
         m = Module()
         conflicts, busy, over = [], [], []
         for number, executor in enumerate(EXECUTORS):
-            chosen = self.executor == number
+            chosen = self.executor[number]
             oldest, next_, valid = (Signal(width, name=f"{executor}_{name}")
                                     for name, width in (("oldest", 1), ("next", 1), ("valid", 2)))
             with m.If(self.issue & chosen):
@@ -91,16 +91,19 @@ class Scoreboard(Shared):
             for entry in range(2):
                 for slot, space in enumerate(SPACES[executor]):
                     composed = chosen & (next_ == entry)
-                    met, hazard = self._entry(m, f"{executor}_{entry}_{slot}", space, slot, chosen, composed)
-                    conflicts.append(valid[entry] & met & hazard)
+                    name = f"{executor}_{entry}_{slot}"
+                    meets, hazard = self._entry(m, name, space, slot, chosen, composed)
+                    clash = Signal(name=f"{name}_clash")
+                    m.d.sync += clash.eq(valid[entry] & meets & hazard)
+                    conflicts.append(clash)
                     if executor in _STREAMING and slot == 0:
-                        over.append(composed & met)
-        m.d.comb += [self.conflict.eq(Cat(conflicts).any()), self.quiet.eq(~Cat(busy).any()),
-                     self.over_output.eq(Cat(over).any())]
+                        over.append(composed & meets)
+        m.d.comb += [self.conflict.eq(Cat(conflicts).any()), self.quiet.eq(~Cat(busy).any())]
+        m.d.sync += self.over_output.eq(Cat(over).any())
         return m
 
     def _entry(self, m, name, space, slot, same_unit, chosen):
-        """One remembered region; returns whether ``region`` overlaps it, and whether that is a hazard."""
+        """One remembered region; whether ``region`` overlaps it, and whether that is a hazard."""
         bits = 33 if space == "memory" else self.buffer_bits
         base, end = Signal(bits, name=f"{name}_base"), Signal(bits, name=f"{name}_end")
         used, writes = Signal(name=f"{name}_used"), Signal(name=f"{name}_writes")

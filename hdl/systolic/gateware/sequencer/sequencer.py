@@ -28,14 +28,15 @@ class State(enum.Enum, shape=4):  # type: ignore[call-arg]
     LOAD = 1      # takes the next instruction from the fetcher
     DECODE = 2    # two cycles of the decoder
     JUDGE = 3
-    SELECT = 4    # three cycles a region: look whether there is one more,
-    BOUND = 5     # compute its end,
-    COMPARE = 6   # and wait as long as it conflicts with what is under way
-    ISSUE = 7     # hand the instruction to its unit
-    QUIET = 8     # wait until no unit has anything to do
-    DRAIN = 9     # throw away what was fetched beyond halt
-    STOPPING = 10  # an error: wait for the bus, as long as the watchdog allows
-    STOPPED = 11
+    SELECT = 4    # look what is to be done
+    BOUND = 5     # three cycles a region: compute its end, the first as soon as the unit has room,
+    MEET = 6      # compare it with those under way, and look whether there is one more,
+    COMPARE = 7   # and wait as long as it conflicts with what is under way
+    ISSUE = 8     # hand the instruction to its unit, if the one before has left the door
+    QUIET = 9     # wait until no unit has anything to do
+    DRAIN = 10    # throw away what was fetched beyond halt
+    STOPPING = 11  # an error: wait for the bus, as long as the watchdog allows
+    STOPPED = 12
 
 
 class Sequencer(Shared):
@@ -103,9 +104,12 @@ class Sequencer(Shared):
         self.fetcher = place(m, "fetcher", Fetcher(self.config))
         self.decoder = place(m, "decoder", Decoder(self.config))
         self.scoreboard = place(m, "scoreboard", Scoreboard(self.config))
-        self.problem = Signal(Error())
+        self.problem, self.onward = Signal(data.StructLayout({"valid": 1, "code": 4})), Signal()
         opcode, leftover = self.words[:8], self._leftover(m)
 
+        m.d.sync += [self.problem.valid.eq(0), self.onward.eq(0)]
+        with m.If(self.onward):
+            m.d.sync += self.index.eq(self.index + 1)
         self._fetch(m)
         m.d.comb += [self.decoder.words.eq(self.words), self.scoreboard.done.eq(self.done)]
         m.d.sync += [self.halted.eq(0), self.interrupted.eq(0), self.failed.eq(0), self.issued.eq(0)]
@@ -129,11 +133,12 @@ class Sequencer(Shared):
         return m
 
     def _fail(self, m, code):
-        m.d.comb += [self.problem.valid.eq(1), self.problem.code.eq(code), self.problem.index.eq(self.index)]
+        """In the next cycle, when ``index`` is that of the instruction in any case."""
+        m.d.sync += [self.problem.valid.eq(1), self.problem.code.eq(code)]
 
     def _next(self, m):
         """On to the next instruction."""
-        m.d.sync += [self.state.eq(State.LOAD), self.index.eq(self.index + 1), self.issued.eq(1)]
+        m.d.sync += [self.state.eq(State.LOAD), self.onward.eq(1), self.issued.eq(1)]
 
     def _begin(self, m):
         m.d.sync += self.index.eq(0)
@@ -148,7 +153,9 @@ class Sequencer(Shared):
     def _fetch(self, m):
         """Shifts bus words into ``words``."""
         fetcher, bits = self.fetcher, 8 * self.config.bus_bytes
-        loaded = Signal(range(fetcher.beats))
+        # Late by a cycle: beyond the end the fetcher has nothing to take.
+        loaded, ended = Signal(range(fetcher.beats)), Signal()
+        m.d.sync += ended.eq(self.index == self.length)
         m.d.comb += [
             fetcher.address.eq(self.address), fetcher.length.eq(self.length), fetcher.beat.eq(self.fetch_beat),
             self.fetch_request.valid.eq(fetcher.request.valid), self.fetch_request.payload.eq(fetcher.request.payload),
@@ -156,7 +163,7 @@ class Sequencer(Shared):
             fetcher.o.ready.eq((self.state == State.LOAD) | (self.state == State.DRAIN)),
         ]
         with m.If(self.state == State.LOAD):
-            with m.If(self.index == self.length):
+            with m.If(ended):
                 self._fail(m, _ERROR["end"])
             with m.Elif(fetcher.o.valid):
                 m.d.sync += [self.words.eq(Cat(self.words, fetcher.o.payload[:bits])[bits:]), loaded.eq(loaded + 1)]
@@ -170,9 +177,8 @@ class Sequencer(Shared):
         decoder, scoreboard = self.decoder, self.scoreboard
         with m.If(decoder.problem != 0):
             self._fail(m, decoder.problem)
-        with m.Elif(decoder.runs):
-            with m.If(~scoreboard.full.bit_select(decoder.executor, 1)):
-                m.d.sync += self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE))
+        with m.Elif(decoder.executor.any()):
+            m.d.sync += self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE))
         with m.Else():
             waits = Cat(opcode == _OPCODE[name] for name in ("sync", "interrupt", "halt")).any()
             with m.If(waits):
@@ -197,66 +203,72 @@ class Sequencer(Shared):
                 m.d.sync += [self.state.eq(State.DRAIN), self.issued.eq(1)]
 
     def _leftover(self, m):
-        """Whether there are tiles or results that no instruction has taken."""
-        tiles, results = Signal(33), Signal(24)
+        """Whether there are tiles or results that no instruction has taken; long before all that is quiet."""
+        tiles, results, reads, leftover = Signal(33), Signal(24), Signal(), Signal()
         tile_count = fields(self.words, "read_weights").tile_count
-        reads = self.scoreboard.issue & (self.words[:8] == _OPCODE["read_weights"])
-        m.d.sync += [tiles.eq(tiles + Mux(reads, tile_count, 0) - self.switched),
+        m.d.sync += [reads.eq(self.scoreboard.issue & (self.words[:8] == _OPCODE["read_weights"])),
+                     leftover.eq(tiles.any() | results.any()),
+                     tiles.eq(tiles + Mux(reads, tile_count, 0) - self.switched),
                      results.eq(results + self.finishing - self.result_taken)]
-        return tiles.any() | results.any()
+        return leftover
 
     def _regions(self, m):
-        """Region after region: its end, its conflicts."""
+        """Region after region: its end, its conflicts. A region is kept before it is known whether it conflicts: it
+        counts from the issue on."""
         decoder, scoreboard = self.decoder, self.scoreboard
         slot, region = Signal.like(decoder.slot), Signal.like(scoreboard.region)
-        outside, streamed, fits = Signal(), Signal(), Signal()
-        compare = self.state == State.COMPARE
-        m.d.comb += [decoder.slot.eq(slot + compare), scoreboard.region.eq(region), scoreboard.slot.eq(slot),
-                     scoreboard.executor.eq(decoder.executor)]
-        end = decoder.base + decoder.size
+        outside, streamed, fits, self.room = Signal(), Signal(), Signal(), Signal()
+        m.d.sync += self.room.eq(~(scoreboard.full & decoder.executor).any())
+        m.d.comb += [scoreboard.region.eq(region), scoreboard.slot.eq(slot),
+                     scoreboard.executor.eq(decoder.executor), scoreboard.store.eq(self.state == State.MEET)]
         with m.If(self.state == State.DECODE):
-            m.d.sync += [slot.eq(0), self.in_place.eq(0)]
+            m.d.sync += [slot.eq(0), decoder.slot.eq(0), self.in_place.eq(0)]
         with m.If(self.state == State.BOUND):
-            m.d.sync += [region.base.eq(decoder.base), region.end.eq(end), region.memory.eq(decoder.memory),
-                         region.writes.eq(decoder.writes), self.state.eq(State.COMPARE),
-                         outside.eq(~decoder.memory & (end > self.config.buffer_size)),
+            m.d.sync += [region.base.eq(decoder.base), region.end.eq(decoder.base + decoder.size),
+                         region.memory.eq(decoder.memory), region.writes.eq(decoder.writes),
                          streamed.eq(decoder.streamed), fits.eq(decoder.in_place)]
-        with m.If(compare):
+            with m.If(self.room):
+                m.d.sync += [decoder.slot.eq(slot + 1), self.state.eq(State.MEET)]
+        with m.If(self.state == State.MEET):
+            m.d.sync += [outside.eq(~region.memory & (region.end > self.config.buffer_size)),
+                         self.state.eq(State.COMPARE)]
+        with m.If(self.state == State.COMPARE):
             with m.If(outside):
                 self._fail(m, _ERROR["buffer"])
             with m.Elif(streamed & scoreboard.over_output & ~fits):
                 self._fail(m, _ERROR["overlap"])
             with m.Elif(~scoreboard.conflict):
-                m.d.comb += scoreboard.store.eq(1)
-                m.d.sync += [slot.eq(slot + 1), self.state.eq(State.SELECT),
+                m.d.sync += [slot.eq(decoder.slot), self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE)),
                              self.in_place.eq(self.in_place | (streamed & scoreboard.over_output))]
 
     def _issue(self, m):
         """A command waits at its unit's door, so that the next instruction need not."""
-        executor = self.decoder.executor
+        executor, free = self.decoder.executor, Signal()
+        valid = Cat(getattr(self, f"{name}_command").valid for name in EXECUTORS)
+        m.d.sync += free.eq(~(valid & executor).any())
+        m.d.comb += self.scoreboard.issue.eq((self.state == State.ISSUE) & free & self.room)
+        with m.If(self.scoreboard.issue):
+            self._next(m)
         for number, name in enumerate(EXECUTORS):
             command, outbox = getattr(self, f"{name}_command"), Signal(Command(), name=f"{name}_outbox")
             m.d.comb += command.payload.eq(outbox)
             with m.If(command.valid & command.ready):
                 m.d.sync += command.valid.eq(0)
-            with m.If((self.state == State.ISSUE) & (executor == number) & ~command.valid):
-                m.d.comb += self.scoreboard.issue.eq(1)
+            with m.If(self.scoreboard.issue & executor[number]):
                 m.d.sync += [command.valid.eq(1), outbox.words.eq(self.words), outbox.index.eq(self.index),
                              outbox.rounding.eq(self.rounding), outbox.in_place.eq(self.in_place)]
-                self._next(m)
 
     def _supervise(self, m):
         """The first error stops the machine; without one, a watchdog does when nothing moves any more."""
         overdue = self._watch(m)
-        with m.If(self.busy_error):
-            self._fail(m, _ERROR["busy"])
-        with m.If(overdue & self.running & (self.watchdog.any() | (self.state == State.DRAIN))):
-            self._fail(m, _ERROR["watchdog"])
-        with m.If((self.running | self.problem.valid) & ~self.stop):
-            for error in (self.problem, *(self.errors[number] for number in reversed(range(len(EXECUTORS))))):
-                with m.If(error.valid):
+        late = overdue & (self.watchdog.any() | (self.state == State.DRAIN))
+        errors = [(self.problem.valid, self.problem.code, self.index), (self.busy_error, _ERROR["busy"], self.index), (late, _ERROR["watchdog"], self.index),
+                  *((each.valid, each.code, each.index) for each in reversed(list(self.errors)))]
+        with m.If(self.running & ~self.stop):
+            for valid, code, index in errors:
+                with m.If(valid):
                     m.d.sync += [self.stop.eq(1), self.state.eq(State.STOPPING), self.running.eq(1), self.halted.eq(0),
-                                 self.error_code.eq(error.code), self.error_index.eq(error.index)]
+                                 self.error_code.eq(code), self.error_index.eq(index)]
         m.d.comb += self.bus_dead.eq(self.stopped & ~self.bus_idle)
         with m.If(self.stop & ~self.stopped):
             m.d.comb += self.fetcher.cancel.eq(1)
