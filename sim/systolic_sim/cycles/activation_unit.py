@@ -11,7 +11,7 @@ _REGION, _OVERLAP = (next(code for code, (name, _) in isa.ERRORS.items() if name
                      for wanted in ("region", "overlap"))
 
 # As in the gateware: cycles of requantisation, from an operand to its write, and from a step to its address.
-_LATENCY, _SUM_TO_WRITE, _ADDRESS = 12, 15, 3
+_LATENCY, _SUM_TO_WRITE, _ADDRESS = 12, 16, 3
 
 _Step = collections.namedtuple("_Step", "read final address count outside overlap row_end last")
 _Place = collections.namedtuple("_Place", "address count last error")
