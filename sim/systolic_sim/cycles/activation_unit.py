@@ -11,7 +11,7 @@ _REGION, _OVERLAP = (next(code for code, (name, _) in isa.ERRORS.items() if name
                      for wanted in ("region", "overlap"))
 
 # As in the gateware: cycles of requantisation, from an operand to its write, and from a step to its address.
-_LATENCY, _SUM_TO_WRITE, _ADDRESS = 12, 15, 2
+_LATENCY, _SUM_TO_WRITE, _ADDRESS = 12, 16, 3
 
 _Step = collections.namedtuple("_Step", "read final address count outside overlap row_end last")
 _Place = collections.namedtuple("_Place", "address count last error")
@@ -45,7 +45,7 @@ class ActivationUnit:
         self._state, self._failed, self._missing = "idle", False, False
         self._index = self._active_index = 0
         self._op = self._active = None
-        self._steps = self._now = self._made = self._step = self._token = None
+        self._steps = self._now = self._made = self._step = self._checked = self._token = None
         self._chain, self._places = 0, collections.deque()
         self._number = self._left = self._address = self._under_way = 0
         self.read = self.write = self.error = None
@@ -54,7 +54,7 @@ class ActivationUnit:
 
     def _show(self):
         """Outputs that follow from the registers."""
-        under_way = bool(self._made or self._step or self._token or self._chain)
+        under_way = bool(self._steps_busy() or self._chain)
         self.command_ready = self._state == "idle" and not self._failed
         self.results_ready = (self._state == "steps" and not self._failed and self._op.name == "activate"
                               and self._now.row_end)
@@ -72,12 +72,12 @@ class ActivationUnit:
             A row of sums is on offer.
         """
         failed, self.read = self._failed, None
-        self._early = bool(self._made or self._step or self._token or self._chain & self._early_stages)
-        self._quiet = not (self._made or self._step or self._token or self._chain or self._under_way)
+        self._early = bool(self._steps_busy() or self._chain & self._early_stages)
+        self._quiet = not (self._steps_busy() or self._chain or self._under_way)
         self._leave_chain()
         self._enter_chain()
         self._check()
-        self._step, self._made, self._fetched = self._made, None, False
+        self._checked, self._step, self._made, self._fetched = self._step, self._made, None, False
         if self._state == "steps":
             if not failed:
                 self._go_on(results_valid)
@@ -89,6 +89,9 @@ class ActivationUnit:
             getattr(self, f"_in_{self._state}")()
         self._under_way = (self._under_way << 1 | self._fetched) & (1 << self.config.READ_LATENCY + 2) - 1
         self._show()
+
+    def _steps_busy(self):
+        return self._made or self._step or self._checked or self._token
 
     def _leave_chain(self):
         """The output that comes to the end of the chain is written."""
@@ -107,8 +110,8 @@ class ActivationUnit:
             self._chain |= 1 << self._entrances[self._active]
 
     def _check(self):
-        """The step of two cycles before, its addresses now known."""
-        step, self._token = self._step, None
+        """The step of three cycles before, its addresses now known."""
+        step, self._token = self._checked, None
         if step is None or self._failed:
             return
         error = _REGION if step.outside else _OVERLAP if step.overlap else None

@@ -7,13 +7,15 @@ from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
+from ..delay import delay
 from ..shared import Shared, place
+from ..vendor.ecp5_memory import Ecp5Bytes
 from .requantise import Requantise, Scale
 
 __all__ = ["Addend", "Control", "Lanes", "Record", "SUM_TO_WRITE", "Source"]
 
 #: Cycles from an operand at the entrance of requantisation to the byte at the output: clamped, looked up, chosen.
-SUM_TO_WRITE = Requantise.LATENCY + 3
+SUM_TO_WRITE = Requantise.LATENCY + 4
 
 
 class Record(data.StructLayout):
@@ -69,13 +71,14 @@ class _Lane(Shared):
     ::
 
         sums ─▶ group ──────────────▶┐                                              ┌▶ table ─▶┐
-        pixel ─▶ z ─▶ pool ─▶ z ────▶│source ─▶ z ─▶ requantise ─▶ clamp ─▶ z ──────┴▶ z ─────▶│─▶ z ─▶ o
+        pixel ─▶ z ─▶ pool ─▶ z ────▶│source ─▶ z ─▶ requantise ─▶ clamp ─▶ z ──────┴▶ z ▶ z ─▶│─▶ z ─▶ o
                                 ┌───▶┘           bias, scale ┘ │
                                 └──────────────────────────────┘
     """
 
     def __init__(self, config):
         self.config = config
+        self.ecp5_memory = config.matrix.impl.memory == "ecp5_block"
         self.module_name = f"activation_lane_{config.groups}"
         super().__init__({"control": In(Control(config)), "sums": In(32 * config.groups), "pixel": In(signed(8)),
                           "record_write": In(1), "o": Out(signed(8))})
@@ -138,16 +141,26 @@ class _Lane(Shared):
         return byte
 
     def _finish(self, m, byte):
-        """Two cycles: the byte, or what the table has for it."""
-        m.submodules.lookup_table = table = memory.Memory(shape=signed(8), depth=isa.TABLE_BYTES, init=[])
-        read, write = table.read_port(), table.write_port()
-        control, held = self.control, Signal(signed(8), reset_less=True)
+        """Three cycles: the byte, or what the table has for it."""
+        control, found = self.control, Signal(8, reset_less=True)
+        address, new = Cat(byte[:7], ~byte[7]), control.record.bias[:8]
+        if self.ecp5_memory:
+            table = place(m, "lookup_table", Ecp5Bytes(isa.TABLE_BYTES))
+            m.d.comb += [
+                table.write.eq(control.table_write), table.write_address.eq(control.table_address), table.i.eq(new),
+                table.read_address.eq(address), found.eq(table.o),
+            ]
+        else:
+            m.submodules.lookup_table = table = memory.Memory(shape=8, depth=isa.TABLE_BYTES, init=[])
+            read, write = table.read_port(), table.write_port()
+            m.d.comb += [
+                write.en.eq(control.table_write), write.addr.eq(control.table_address), write.data.eq(new),
+                read.en.eq(1), read.addr.eq(address),
+            ]
+            m.d.sync += found.eq(read.data)
         out = Signal(signed(8), reset_less=True)
-        m.d.comb += [
-            write.en.eq(control.table_write), write.addr.eq(control.table_address),
-            write.data.eq(control.record.bias), read.en.eq(1), read.addr.eq(Cat(byte[:7], ~byte[7])), self.o.eq(out),
-        ]
-        m.d.sync += [held.eq(byte), out.eq(Mux(control.lookup, read.data, held))]
+        m.d.sync += out.eq(Mux(control.lookup, found.as_signed(), delay(m, byte, 2, "held")))
+        m.d.comb += self.o.eq(out)
 
 
 class Lanes(Shared):

@@ -56,7 +56,7 @@ class Steps(Shared):
 
     resets = True
     module_name = "activation_steps"
-    ADDRESS = 2
+    ADDRESS = 3
 
     def __init__(self, config):
         self.config = config
@@ -123,25 +123,30 @@ class Steps(Shared):
         return made, step
 
     def _check(self, m, made, step, outputs, inputs, others):
-        good, outside, overlap, bad = Signal(), Signal(), Signal(), Signal()
+        good, bad = Signal(), Signal()
+        checked = Signal(data.StructLayout({"step": step.shape(), "outside": 1, "overlap": 1,
+                                            "place": self.config.address_width}))
         # Of the output before. An instruction that works in place has read nothing yet from there on.
         end = Signal(self.config.address_width, reset_less=True)
-        m.d.comb += [
-            outside.eq((step.reads & Mux(step.other, others.outside, inputs.outside))
-                       | (step.final & outputs.outside)),
-            overlap.eq(step.final & step.in_place & (outputs.offset < end)), bad.eq(outside | overlap),
-            good.eq(step.valid & ~self.failed),
-            self.request.eq(good & step.reads & ~outside),
-            self.address.eq(Mux(step.other, others.address, inputs.address)),
-            self.busy.eq(made.valid | step.valid | self.token),
-        ]
-        m.d.comb += [walk.count.eq(made.count) for walk in (outputs, inputs, others)]
         m.d.sync += [
-            self.token.eq(good & (step.final | outside)), self.failed.eq(self.failed | (good & bad)),
-            self.place.address.eq(outputs.address), self.place.count.eq(step.count),
-            self.place.last.eq(step.last), self.place.bad.eq(bad), self.place.overlap.eq(~outside),
+            checked.step.eq(step), checked.place.eq(outputs.address),
+            checked.outside.eq((step.reads & Mux(step.other, others.outside, inputs.outside))
+                               | (step.final & outputs.outside)),
+            checked.overlap.eq(step.final & step.in_place & (outputs.offset < end)),
+            self.address.eq(Mux(step.other, others.address, inputs.address)),
         ]
         with m.If(self.load):
             m.d.sync += end.eq(0)
-        with m.Elif(good & step.final):
+        with m.Elif(step.valid & step.final):
             m.d.sync += end.eq(outputs.offset + step.count)
+        m.d.comb += [
+            bad.eq(checked.outside | checked.overlap), good.eq(checked.step.valid & ~self.failed),
+            self.request.eq(good & checked.step.reads & ~checked.outside),
+            self.busy.eq(made.valid | step.valid | checked.step.valid | self.token),
+        ]
+        m.d.comb += [walk.count.eq(made.count) for walk in (outputs, inputs, others)]
+        m.d.sync += [
+            self.token.eq(good & (checked.step.final | checked.outside)), self.failed.eq(self.failed | (good & bad)),
+            self.place.address.eq(checked.place), self.place.count.eq(checked.step.count),
+            self.place.last.eq(checked.step.last), self.place.bad.eq(bad), self.place.overlap.eq(~checked.outside),
+        ]

@@ -174,7 +174,7 @@ class Sequencer(Shared):
 
     def _dispatch(self, m, opcode):
         """What the decoder says is known now, and so is the first region."""
-        decoder, scoreboard = self.decoder, self.scoreboard
+        decoder = self.decoder
         with m.If(decoder.problem != 0):
             self._fail(m, decoder.problem)
         with m.Elif(decoder.executor.any()):
@@ -262,7 +262,8 @@ class Sequencer(Shared):
         """The first error stops the machine; without one, a watchdog does when nothing moves any more."""
         overdue = self._watch(m)
         late = overdue & (self.watchdog.any() | (self.state == State.DRAIN))
-        errors = [(self.problem.valid, self.problem.code, self.index), (self.busy_error, _ERROR["busy"], self.index), (late, _ERROR["watchdog"], self.index),
+        errors = [(self.problem.valid, self.problem.code, self.index),
+                  (self.busy_error, _ERROR["busy"], self.index), (late, _ERROR["watchdog"], self.index),
                   *((each.valid, each.code, each.index) for each in reversed(list(self.errors)))]
         with m.If(self.running & ~self.stop):
             for valid, code, index in errors:

@@ -215,12 +215,12 @@ def timing(simulate, lanes, operations, rows=0):
 
 @pytest.mark.parametrize("lanes", LANES)
 def test_a_group_a_cycle_and_its_latency(simulate, lanes):
-    """Rows without a gap between them, each popped with its last group; its bytes 16 cycles later."""
+    """Rows without a gap between them, each popped with its last group; its bytes 17 cycles later."""
     bench = timing(simulate, lanes, [isa.operation("activate", **scaled(x_count=20, x_stride=4, channels=4))], rows=20)
     groups = -(-4 // lanes)
     writes = [cycle for cycle, _, _ in bench.writes]
     assert writes == list(range(writes[0], writes[0] + 20 * groups))
-    assert bench.popped == [cycle - 16 for cycle in writes[groups - 1::groups]]
+    assert bench.popped == [cycle - 17 for cycle in writes[groups - 1::groups]]
     assert bench.dones == writes[-1:]
 
 
@@ -233,7 +233,7 @@ def test_cycles_of_pool_and_add(simulate, name, cycles):
     assert writes == list(range(writes[0], writes[0] + 18 * cycles, cycles))
 
 
-@pytest.mark.parametrize("per_channel, cycles", [(0, 17), (1, 19)])
+@pytest.mark.parametrize("per_channel, cycles", [(0, 18), (1, 20)])
 def test_the_next_instruction_follows_soon(simulate, per_channel, cycles):
     """Its records come while the last outputs are under way: so many cycles from group to group."""
     operation = isa.operation("activate", **scaled(x_count=5, channels=4, per_channel=per_channel,
