@@ -92,6 +92,43 @@ def test_gateware_imports_those_below(name):
     assert not wrong
 
 
+def named_ports(tree):
+    """Lines on which a port is declared or reached by a name put together: an f-string as a key of members, or
+    ``getattr`` with one, or on a component itself."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if called == "getattr":
+            subject, name = node.args[:2]
+            if isinstance(name, ast.JoinedStr) or isinstance(subject, ast.Name) and subject.id == "self":
+                yield node.lineno
+        elif called == "__init__":
+            keys = [key for each in ast.walk(node) for key in getattr(each, "keys", [getattr(each, "key", None)])]
+            if any(isinstance(key, ast.JoinedStr) for key in keys):
+                yield node.lineno
+
+
+@pytest.mark.parametrize("name", GATEWARE)
+def test_ports_have_names_of_their_own(name):
+    """Many of a kind are an ``array``."""
+    assert not list(named_ports(ast.parse(modules()[name].read_text())))
+
+
+def test_a_named_port_is_found():
+    code = """
+class Box(Component):
+    def __init__(self):
+        super().__init__({"o": Out(1), **{f"{name}_command": Out(1) for name in UNITS}})
+        super().__init__({"o": Out(1), f"{UNITS[0]}_i": In(1)})
+        super().__init__({"o": Out(1), "i": In(1).array(2)})
+
+    def build(self):
+        return getattr(self, name), getattr(core, f"{name}_done"), getattr(field, "name")
+"""
+    assert sorted(named_ports(ast.parse(code))) == [4, 5, 9, 9]
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_circles(package):
     """Neither between modules nor between rooms: folders of a package."""

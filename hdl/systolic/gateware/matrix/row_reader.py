@@ -5,11 +5,11 @@ from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
 from ..lib.credits import Credits
 from ..lib.queue import Queue
-from ..ports import BufferRead, Command, RowCommand, fields, unit_ports
+from ..ports import BufferRead, Command, RowCommand, UnitPort, fields
 from ..shared import Shared, place
 
 __all__ = ["RowReader"]
@@ -59,8 +59,8 @@ class RowReader(Shared):
 
     Members
     -------
-    command, done, busy, moving, error
-        See :func:`~systolic.gateware.ports.unit_ports`. ``done``: every read has returned.
+    sequencer : In(UnitPort)
+        ``done``: every read has returned.
     read : Out(BufferRead)
     rows : Out(stream of RowCommand)
         To the matrix unit.
@@ -83,9 +83,10 @@ class RowReader(Shared):
     def __init__(self, config):
         self.config = config
         arch = config.matrix.arch
-        super().__init__(unit_ports() | {
-            "read": Out(BufferRead(config)), "rows": Out(stream.Signature(RowCommand(arch))),
-            "switched": Out(1), "finishing": Out(1), "macs": Out(range(arch.rows * arch.cols + 1)), "empty": Out(1),
+        super().__init__({
+            "sequencer": In(UnitPort()), "read": Out(BufferRead(config)),
+            "rows": Out(stream.Signature(RowCommand(arch))), "switched": Out(1), "finishing": Out(1),
+            "macs": Out(range(arch.rows * arch.cols + 1)), "empty": Out(1),
         })
 
     def build(self, platform):
@@ -104,11 +105,11 @@ class RowReader(Shared):
         m.d.sync += [
             self.switched.eq(advance & step.switch), self.finishing.eq(advance & step.last),
             k.eq(Mux(advance & ~step.padded, step.k_less + 1, 0)), n.eq(step.n_less + 1), self.macs.eq(k * n),
-            self.moving.eq(advance | returned | (self.rows.valid & self.rows.ready)),
-            self.error.valid.eq(valid & step.bad), self.error.index.eq(step.index),
-            self.error.code.eq(Mux(step.beyond, 6, 5)),
+            self.sequencer.moving.eq(advance | returned | (self.rows.valid & self.rows.ready)),
+            self.sequencer.error.valid.eq(valid & step.bad), self.sequencer.error.index.eq(step.index),
+            self.sequencer.error.code.eq(Mux(step.beyond, 6, 5)),
         ]
-        m.d.comb += self.busy.eq(walking | valid | ~self.empty)
+        m.d.comb += self.sequencer.busy.eq(walking | valid | ~self.empty)
         return m
 
     def _walk(self, m, step, valid, advance):
@@ -117,10 +118,11 @@ class RowReader(Shared):
         config, arch = self.config, self.config.matrix.arch
         walking, placed, fresh, go = Signal(), Signal(), Signal(init=1), Signal()
         command, highest = Signal(Command()), Signal(signed(config.address_width + 1))
-        op, new = fields(command.words, "matrix_multiply"), fields(self.command.payload.words, "matrix_multiply")
-        m.d.comb += [self.command.ready.eq(~walking & ~placed), go.eq(~valid | advance)]
-        with m.If(self.command.ready):
-            m.d.sync += command.eq(self.command.payload)
+        issued = self.sequencer.command
+        op, new = fields(command.words, "matrix_multiply"), fields(issued.payload.words, "matrix_multiply")
+        m.d.comb += [issued.ready.eq(~walking & ~placed), go.eq(~valid | advance)]
+        with m.If(issued.ready):
+            m.d.sync += command.eq(issued.payload)
             # The sequencer has seen to it that the region is inside the buffer.
             m.d.sync += highest.eq((new.base + new.size)[:config.address_width] - arch.rows)
         turn, stride, done = self._count(m, walking, go, op, new)
@@ -154,7 +156,7 @@ class RowReader(Shared):
         """The loop that goes on and how far; and for each loop whether this is its last round."""
         turn, stride = Signal(_Turn()), Signal(self.config.address_width)
         done = {loop: Signal(name=f"done_{loop}") for loop in _LOOPS}
-        onward, inner_done, begun = [], Const(1), self.command.ready & self.command.valid
+        onward, inner_done, begun = [], Const(1), self.sequencer.command.ready & self.sequencer.command.valid
         moves = go & walking
         for loop in _LOOPS:
             count = op[f"{loop}_count"]
@@ -228,7 +230,7 @@ class RowReader(Shared):
         ]
         m.d.comb += [reserved.take.eq(advance), reserved.give.eq(self.rows.valid & self.rows.ready),
                      self.empty.eq(reserved.empty)]
-        m.d.sync += self.done.eq(arrived & back.final)
+        m.d.sync += self.sequencer.done.eq(arrived & back.final)
         return arrived
 
 

@@ -75,12 +75,12 @@ class Bench:
         ctx.set(dut.stop, self.stop_at is not None and cycle >= self.stop_at)
         ctx.set(dut.request.ready, ready[0])
         ctx.set(dut.write.ready, ready[2])
-        ctx.set(dut.command.valid, bool(self.commands))
+        ctx.set(dut.sequencer.command.valid, bool(self.commands))
         if self.commands:
             index, operation = self.commands[0]
             words = int.from_bytes(isa.encode([operation]), "little")
-            ctx.set(dut.command.payload, {"index": index + 7, "words": words})
-            if ctx.get(dut.command.ready):
+            ctx.set(dut.sequencer.command.payload, {"index": index + 7, "words": words})
+            if ctx.get(dut.sequencer.command.ready):
                 self.commands.popleft()
         self._answer(ctx, cycle, ready[1])
         if ctx.get(dut.request.valid) and ready[0]:
@@ -92,9 +92,9 @@ class Bench:
                 self.config.banks, "little")[:write.count]
             assert len(self.buffer) == BUFFER
             self.writes.append(cycle)
-        if ctx.get(dut.done):
+        if ctx.get(dut.sequencer.done):
             self.dones.append((cycle, len(self.writes)))
-        error = ctx.get(dut.error)
+        error = ctx.get(dut.sequencer.error)
         if error.valid:
             self.errors.append((error.code, error.index - 7))
 

@@ -75,19 +75,19 @@ class Bench:
     def _step(self, ctx, cycle):
         dut, ready = self.dut, [self.rng.random() < rate for rate in self.rates]
         ctx.set(dut.stop, self.stop_at is not None and cycle >= self.stop_at)
-        ctx.set(dut.command.valid, bool(self.commands))
+        ctx.set(dut.sequencer.command.valid, bool(self.commands))
         if self.commands:
             index, operation = self.commands[0]
             words = int.from_bytes(isa.encode([operation]), "little")
-            ctx.set(dut.command.payload, {"index": index + 7, "words": words})
-            if ctx.get(dut.command.ready):
+            ctx.set(dut.sequencer.command.payload, {"index": index + 7, "words": words})
+            if ctx.get(dut.sequencer.command.ready):
                 self.commands.popleft()
         self._read(ctx, ready[0])
         self._respond(ctx, ready[3])
         self._take(ctx, cycle, ready[1], ready[2])
-        if ctx.get(dut.done):
+        if ctx.get(dut.sequencer.done):
             self.dones.append((cycle, self.answers))
-        error = ctx.get(dut.error)
+        error = ctx.get(dut.sequencer.error)
         if error.valid:
             self.errors.append((error.code, error.index - 7))
         assert ctx.get(dut.idle) == (len(self.bursts) + ctx.get(dut.bus.aw.valid) == self.answers) or self.answered

@@ -51,11 +51,11 @@ async def run(ctx, dut, memory, operations, rng, rates=(1, 1, 1), latency=24, fa
         ready = [rng.random() < rate for rate in rates]
         ctx.set(dut.request.ready, ready[0])
         ctx.set(dut.weights.ready, ready[2])
-        ctx.set(dut.command.valid, bool(commands))
+        ctx.set(dut.sequencer.command.valid, bool(commands))
         if commands:
             words = int.from_bytes(isa.encode([commands[0][1]]), "little")
-            ctx.set(dut.command.payload, {"index": commands[0][0], "words": words})
-            if ctx.get(dut.command.ready):
+            ctx.set(dut.sequencer.command.payload, {"index": commands[0][0], "words": words})
+            if ctx.get(dut.sequencer.command.ready):
                 commands.popleft()
         valid = bool(beats) and beats[0][0] <= cycle and ready[1]
         ctx.set(dut.beat.valid, valid)
@@ -72,10 +72,10 @@ async def run(ctx, dut, memory, operations, rng, rates=(1, 1, 1), latency=24, fa
                          for at in range(request.address, finish, bus_bytes))
         if ctx.get(dut.weights.valid) and ready[2]:
             rows.append((cycle, list(ctx.get(dut.weights.payload))))
-        if ctx.get(dut.done):
+        if ctx.get(dut.sequencer.done):
             dones.append(cycle)
-        if ctx.get(dut.error.valid):
-            errors.append((ctx.get(dut.error.code), ctx.get(dut.error.index)))
+        if ctx.get(dut.sequencer.error.valid):
+            errors.append((ctx.get(dut.sequencer.error.code), ctx.get(dut.sequencer.error.index)))
         await ctx.tick()
         if (errors or len(dones) == len(operations)) and cycle > 150 + (rows[-1][0] if rows else 0):
             break

@@ -60,14 +60,14 @@ class Machine:
 
     async def _testbench(self, ctx):
         dut, chance, fetches, finishing = self.dut, self.chance, [], {name: [] for name in EXECUTORS}
-        ctx.set(dut.address, 64)
-        ctx.set(dut.length, self.length)
+        ctx.set(dut.host.address, 64)
+        ctx.set(dut.host.length, self.length)
         ctx.set(dut.rows_empty, 1)
-        ctx.set(dut.watchdog, self.watchdog)
+        ctx.set(dut.host.watchdog, self.watchdog)
         answered = 0
         for cycle in range(self.patience):
             start, granted = cycle == 3, chance.random() < 0.5
-            ctx.set(dut.start, start)
+            ctx.set(dut.host.start, start)
             ctx.set(dut.fetch_request.ready, granted)
             answers = answered != self.beats and chance.random() < 0.6
             beat = fetches.pop(0) if fetches and answers else None
@@ -83,22 +83,22 @@ class Machine:
             ready = [chance.random() < 0.3 for _ in EXECUTORS]
             done = [bool(finishing[name]) and chance.random() < 0.05 for name in EXECUTORS]
             for number, name in enumerate(EXECUTORS):
-                command = getattr(dut, f"{name}_command")
+                command = dut.units[number].command
                 ctx.set(command.ready, ready[number])
+                ctx.set(dut.units[number].done, done[number])
                 if ctx.get(command.valid) and ready[number]:
                     index = ctx.get(command.payload.index)
                     finishing[name].append(index)
                     self.taken[name].append((index, ctx.get(command.payload.words), ctx.get(command.payload.rounding)))
-            ctx.set(dut.done, sum(bit << number for number, bit in enumerate(done)))
             if self.check:
                 self.check(self, ctx, start, granted, beat is not None, ready, done)
             for name, bit in zip(EXECUTORS, done, strict=True):
                 if bit:
                     self.order.append(("done", finishing[name].pop(0)))
-            self.ends += [name for name in ("halted", "failed") if ctx.get(getattr(dut, name))]
+            self.ends += [name for name in ("halted", "failed") if ctx.get(getattr(dut.host, name))]
             if self.ends and self.end is None:
-                self.end, self.error = cycle, (ctx.get(dut.error_code), ctx.get(dut.error_index))
-                self.bus_dead = ctx.get(dut.bus_dead)
+                self.end, self.error = cycle, (ctx.get(dut.host.error_code), ctx.get(dut.host.error_index))
+                self.bus_dead = ctx.get(dut.host.bus_dead)
             if self.ends and cycle == self.end + 5:
                 return
             await ctx.tick()
@@ -129,7 +129,7 @@ def test_no_hazard_is_missed(seed):
     def check(machine, ctx, start, granted, beat, ready, done):
         dut = machine.dut
         for number, name in enumerate(EXECUTORS):
-            command, shown = getattr(dut, f"{name}_command"), model.commands[number]
+            command, shown = dut.units[number].command, model.commands[number]
             assert ctx.get(command.valid) == (shown is not None)
             if shown:
                 assert ctx.get(command.payload.index) == shown[0]
@@ -140,8 +140,9 @@ def test_no_hazard_is_missed(seed):
                         same = program[older].instruction.unit == name
                         assert same or not _conflict(program[index], program[older]), (index, older)
                     state["unfinished"].append(index)
-        for name in ("running", "issued", "halted"):
-            assert ctx.get(getattr(dut, name)) == getattr(model, name), name
+        shown = {"running": dut.host.running, "issued": dut.issued, "halted": dut.host.halted}
+        for name, port in shown.items():
+            assert ctx.get(port) == getattr(model, name), name
         for name, bit in zip(EXECUTORS, done, strict=True):
             if bit:
                 state["unfinished"].remove(min(i for i in state["unfinished"] if program[i].instruction.unit == name))
@@ -260,7 +261,7 @@ def test_a_bus_that_moves_is_waited_for():
     stopping = []
 
     def check(machine, ctx, *_):
-        stopping.append(ctx.get(machine.dut.stop) and not ctx.get(machine.dut.stopped))
+        stopping.append(ctx.get(machine.dut.stop) and not ctx.get(machine.dut.host.stopped))
     program = b"\xFF" * 64 + isa.encode([isa.operation("nop")] * 3)
     machine = Machine(program, 4, Slow(9), check=check, watchdog=120).run()
     assert machine.error == (1, 0) and not machine.bus_dead
@@ -272,9 +273,9 @@ def test_a_watchdog_set_below_what_has_passed_fires_at_once(before):
     cycles = []
 
     def check(machine, ctx, *_):
-        cycles.append(ctx.get(machine.dut.running))
+        cycles.append(ctx.get(machine.dut.host.running))
         if len(cycles) == 500:
-            ctx.set(machine.dut.watchdog, 100)
+            ctx.set(machine.dut.host.watchdog, 100)
     machine = Machine(isa.encode([isa.operation("halt")]), 1, random.Random(10), check=check, watchdog=before, beats=0)
     machine.run()
     assert isa.ERRORS[machine.error[0]][0] == "watchdog" and machine.end <= 506
