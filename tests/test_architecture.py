@@ -129,6 +129,55 @@ class Box(Component):
     assert sorted(named_ports(ast.parse(code))) == [4, 5, 9, 9]
 
 
+def code_literals(tree):
+    """Lines on which something named for an error or its code is given a number other than 0, which is none."""
+    def named(node):
+        name = getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "arg", None) or ""
+        return name.endswith(("code", "error", "problem"))
+
+    for node in ast.walk(tree):
+        given = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            given += node.args if node.func.attr == "eq" and named(node.func.value) else []
+            given += node.args if node.func.attr == "_fail" else []
+            given += [each.value for each in node.keywords if named(each)]
+        elif isinstance(node, ast.Assign) and any(map(named, node.targets)):
+            given.append(node.value)
+        elif isinstance(node, ast.keyword) and node.arg == "errors":
+            given.append(node.value)
+        for each in given:
+            if any(isinstance(part, ast.Constant) and type(part.value) is int and part.value for part in values(each)):
+                yield node.lineno if hasattr(node, "lineno") else each.lineno
+
+
+def values(node):
+    """The parts of an expression that may become its value: not the indices in it."""
+    yield node
+    for name, part in ast.iter_fields(node):
+        if not (isinstance(node, ast.Subscript) and name == "slice"):
+            for each in part if isinstance(part, list) else [part]:
+                if isinstance(each, ast.AST):
+                    yield from values(each)
+
+
+@pytest.mark.parametrize("name", [*GATEWARE, *sorted(name for name in modules() if ".cycles." in name)])
+def test_error_codes_have_names(name):
+    assert not list(code_literals(ast.parse(modules()[name].read_text())))
+
+
+def test_a_code_literal_is_found():
+    code = """
+self.error.code.eq(Mux(step.beyond, 6, ErrorCode.REGION))
+self.problem.eq(2)
+self._fail(m, 9)
+self.error = (7, index)
+account(m, errors=[(valid, 8, index)])
+self.error.code.eq(ErrorCode.REGION), self.problem.eq(Mux(limits, ErrorCode.FIELD, 0)), beat.error.eq(resp[1])
+self.error = None if wrong is None else (ErrorCode.REGION, row[1].instruction)
+"""
+    assert sorted(code_literals(ast.parse(code))) == [2, 3, 4, 5, 6]
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_circles(package):
     """Neither between modules nor between rooms: folders of a package."""

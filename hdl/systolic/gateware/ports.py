@@ -52,7 +52,7 @@ class BufferRead(wiring.Signature):
 
 
 class Error(data.StructLayout):
-    """An error, for one cycle: its code in :data:`systolic.isa.ERRORS` and the number of the instruction."""
+    """An error, for one cycle: its code of :class:`systolic.isa.ErrorCode` and the number of the instruction."""
 
     def __init__(self):
         super().__init__({"valid": 1, "code": 4, "index": 16})

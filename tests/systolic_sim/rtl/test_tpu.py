@@ -14,6 +14,7 @@ from systolic import verilog
 from systolic.gateware.host.control import ControlRegisters
 from systolic.gateware.shared import Library
 from systolic.host import Driver, LinkError, WaitError
+from systolic.isa import ErrorCode
 from systolic.tpu_config import tpu_preset
 from systolic_sim.rtl import tpu as tpu_rtl
 from systolic_sim.rtl.matrix_unit import RtlError
@@ -65,7 +66,7 @@ class Copier(Elaboratable):
             bus.rready.eq(1), bus.bready.eq(1), bus.wstrb.eq((1 << len(bus.wstrb)) - 1),
             write.addr.eq(here), write.data.eq(bus.rdata), write.en.eq(bus.rvalid), read.addr.eq(here),
             bus.wdata.eq(~read.data), bus.wlast.eq((here == last) ^ (self.fault == "last")),
-            control.sequencer.error_code.eq(Mux(failed, 7, 0)), control.count.active.eq(bus.arvalid),
+            control.sequencer.error_code.eq(Mux(failed, ErrorCode.BUS_READ, 0)), control.count.active.eq(bus.arvalid),
         ]
         with m.If(control.sequencer.start):
             m.d.sync += [control.sequencer.running.eq(1), bus.arvalid.eq(1), asked.eq(0)]
@@ -202,7 +203,7 @@ def test_faults(memory_of, fault, words):
     tpu, memory = memory_of
     tpu.connect(memory, faults=[fault])
     outcome = Driver(tpu).run(0, words)
-    assert not outcome.halted and outcome.error_code == 7
+    assert not outcome.halted and outcome.error == ErrorCode.BUS_READ
     Driver(tpu).restart()
     assert Driver(tpu).run(8192, words).halted
     tpu.connect(memory)

@@ -15,8 +15,6 @@ from .steps import Place, Steps
 
 __all__ = ["ActivationUnit"]
 
-_REGION, _OVERLAP = (next(code for code, (name, _) in isa.ERRORS.items() if name == wanted)
-                     for wanted in ("region", "overlap"))
 _FP32 = isa.ROUNDINGS.index("fp32")
 _KINDS = tuple(each.name for each in isa.INSTRUCTIONS if each.unit == "activation")
 
@@ -128,7 +126,7 @@ class ActivationUnit(Shared):
         ]
         done, error = self.sequencer.done, self.sequencer.error
         m.d.sync += [done.eq(chain[-1] & target.last & ~target.bad), error.valid.eq(chain[-1] & target.bad),
-                     error.code.eq(Mux(chain[-1] & target.overlap, _OVERLAP, _REGION))]
+                     error.code.eq(Mux(chain[-1] & target.overlap, isa.ErrorCode.OVERLAP, isa.ErrorCode.REGION))]
         return chain
 
     def _queue(self, m, steps, leave):

@@ -7,6 +7,7 @@ from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
+from ... import isa
 from ..lib.credits import Credits
 from ..lib.queue import Queue
 from ..ports import BufferRead, Command, RowCommand, UnitPort, fields
@@ -107,7 +108,7 @@ class RowReader(Shared):
             k.eq(Mux(advance & ~step.padded, step.k_less + 1, 0)), n.eq(step.n_less + 1), self.macs.eq(k * n),
             self.sequencer.moving.eq(advance | returned | (self.rows.valid & self.rows.ready)),
             self.sequencer.error.valid.eq(valid & step.bad), self.sequencer.error.index.eq(step.index),
-            self.sequencer.error.code.eq(Mux(step.beyond, 6, 5)),
+            self.sequencer.error.code.eq(Mux(step.beyond, isa.ErrorCode.ACCUMULATOR, isa.ErrorCode.REGION)),
         ]
         m.d.comb += self.sequencer.busy.eq(walking | valid | ~self.empty)
         return m

@@ -33,7 +33,7 @@ class Decoder(Shared):
     words : In(512)
         The instruction.
     problem : Out(4)
-        Error code, or 0. Two cycles after ``words``.
+        :class:`~systolic.isa.ErrorCode`, or 0. Two cycles after ``words``.
     executor : Out
         Its unit, one bit for each of ``EXECUTORS``; none if the sequencer executes it. Two cycles after ``words``.
     slot : In
@@ -63,12 +63,11 @@ class Decoder(Shared):
         reserved = self._any(m, self._reserved(), "reserved")
         limits = self._any(m, self._limits(), "limit")
         with m.If(~self._is(isa.INSTRUCTIONS)):
-            m.d.sync += self.problem.eq(1)
+            m.d.sync += self.problem.eq(isa.ErrorCode.OPCODE)
         with m.Elif(reserved):
-            m.d.sync += self.problem.eq(2)
+            m.d.sync += self.problem.eq(isa.ErrorCode.RESERVED)
         with m.Else():
-            # Code 3, or none.
-            m.d.sync += self.problem.eq(limits.replicate(2))
+            m.d.sync += self.problem.eq(Mux(limits, isa.ErrorCode.FIELD, 0))
         m.d.sync += self.executor.eq(Cat(self._is([each for each in isa.INSTRUCTIONS if each.unit == executor])
                                          for executor in EXECUTORS))
         self._regions(m)

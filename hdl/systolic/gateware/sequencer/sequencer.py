@@ -15,7 +15,6 @@ __all__ = ["Sequencer"]
 
 _OPCODE = {each.name: each.opcode for each in isa.INSTRUCTIONS}
 _EXECUTES = {"nop", "halt", "sync", "interrupt", "debug_tag", "set_configuration"}
-_ERROR = {name: code for code, (name, _) in isa.ERRORS.items()}
 
 #: Cycles without a handshake that the end of a program waits for the bus while the watchdog is off.
 PATIENCE = registers.register("WATCHDOG").field("cycles").reset
@@ -135,7 +134,7 @@ class Sequencer(Shared):
         with m.If(self.host.start):
             m.d.sync += self.host.running.eq(1)
             with m.If(self.host.address[:6].any() | (self.host.length == 0)):
-                self._fail(m, _ERROR["fetch"])
+                self._fail(m, isa.ErrorCode.FETCH)
             with m.Else():
                 m.d.sync += self.state.eq(State.LOAD)
                 m.d.comb += self.fetcher.start.eq(1)
@@ -155,11 +154,11 @@ class Sequencer(Shared):
         ]
         with m.If(self.state == State.LOAD):
             with m.If(ended):
-                self._fail(m, _ERROR["end"])
+                self._fail(m, isa.ErrorCode.END)
             with m.Elif(fetcher.o.valid):
                 m.d.sync += [self.words.eq(Cat(self.words, fetcher.o.payload[:bits])[bits:]), loaded.eq(loaded + 1)]
                 with m.If(fetcher.o.payload[-1]):
-                    self._fail(m, _ERROR["fetch"])
+                    self._fail(m, isa.ErrorCode.FETCH)
                 with m.Elif(loaded == fetcher.beats - 1):
                     m.d.sync += [self.state.eq(State.DECODE), loaded.eq(0)]
 
@@ -188,7 +187,7 @@ class Sequencer(Shared):
                 self._next(m)
                 m.d.sync += self.host.interrupted.eq(opcode == _OPCODE["interrupt"])
             with m.Elif(leftover):
-                self._fail(m, _ERROR["leftover"])
+                self._fail(m, isa.ErrorCode.LEFTOVER)
             with m.Else():
                 m.d.comb += self.fetcher.cancel.eq(1)
                 m.d.sync += [self.state.eq(State.DRAIN), self.issued.eq(1)]
@@ -225,9 +224,9 @@ class Sequencer(Shared):
                          self.state.eq(State.COMPARE)]
         with m.If(self.state == State.COMPARE):
             with m.If(outside):
-                self._fail(m, _ERROR["buffer"])
+                self._fail(m, isa.ErrorCode.BUFFER)
             with m.Elif(streamed & scoreboard.over_output & ~fits):
-                self._fail(m, _ERROR["overlap"])
+                self._fail(m, isa.ErrorCode.OVERLAP)
             with m.Elif(~scoreboard.conflict):
                 m.d.sync += [slot.eq(decoder.slot), self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE)),
                              self.in_place.eq(self.in_place | (streamed & scoreboard.over_output))]
@@ -254,7 +253,8 @@ class Sequencer(Shared):
         host, overdue = self.host, self._watch(m)
         late = overdue & (host.watchdog.any() | (self.state == State.DRAIN))
         errors = [(self.problem.valid, self.problem.code, self.index),
-                  (host.busy_error, _ERROR["busy"], self.index), (late, _ERROR["watchdog"], self.index),
+                  (host.busy_error, isa.ErrorCode.BUSY, self.index),
+                  (late, isa.ErrorCode.WATCHDOG, self.index),
                   *((each.error.valid, each.error.code, each.error.index) for each in reversed(self.units))]
         with m.If(host.running & ~self.stop):
             for valid, code, index in errors:

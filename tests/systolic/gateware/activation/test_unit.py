@@ -275,7 +275,7 @@ def test_region_errors(simulate, name, values, writes):
     operations = [good, isa.operation(name, **scaled(**values)), good]
     bench = Bench(LANES[2], np.zeros(END, np.uint8)).run(
         simulate, [command(each, 7 + k) for k, each in enumerate(operations)], np.zeros((9, COLS), np.int32))
-    assert [error[1:] for error in bench.errors] == [(5, 8)]
+    assert [error[1:] for error in bench.errors] == [(isa.ErrorCode.REGION, 8)]
     assert len(bench.dones) == 1 and len(bench.writes) == 2 + writes
     size = values.get("size", END - OUTPUTS)
     assert all(inside(address, len(data), OUTPUTS, size) for address, data in bench.bytes_written[2:])

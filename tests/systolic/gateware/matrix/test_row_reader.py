@@ -98,7 +98,9 @@ def test_rows_in_order_and_model_equal(seed):
         assert (list(row[0]), list(row[1:])) == (data, rest)
 
 
-@pytest.mark.parametrize("change,code", [({"size": 30}, 5), ({"start": 4}, 5), ({"accumulator": 64}, 6)])
+@pytest.mark.parametrize("change,code", [
+    ({"size": 30}, isa.ErrorCode.REGION), ({"start": 4}, isa.ErrorCode.REGION),
+    ({"accumulator": 64}, isa.ErrorCode.ACCUMULATOR)])
 def test_errors(change, code):
     """A row outside the region or beyond the accumulators is not read, and said so."""
     config = TPU_PRESETS["tpu_4x4"]

@@ -168,18 +168,18 @@ def test_read_after_write_within_the_activation_unit():
 
 
 @pytest.mark.parametrize("operations,code,index", [
-    ([isa.operation("activate", size=8, channels=9)], "field", 0),
-    ([isa.operation("nop"), isa.operation("activate", channels=1)], "field", 1),
-    ([isa.operation("read_host_memory", memory=4, memory_size=8, size=8, row_bytes=8)], "field", 0),
-    ([isa.operation("set_configuration", rounding=3)], "field", 0),
-    ([isa.operation("load_table", from_base=64 * 1024 - 255)], "buffer", 0),
-    ([isa.operation("matrix_multiply", base=0xFFFFFFF8, size=16)], "buffer", 0),
-    ([isa.operation("nop")], "end", 1),
-    ([isa.operation("read_weights", memory_size=64), isa.operation("halt")], "leftover", 1),
+    ([isa.operation("activate", size=8, channels=9)], isa.ErrorCode.FIELD, 0),
+    ([isa.operation("nop"), isa.operation("activate", channels=1)], isa.ErrorCode.FIELD, 1),
+    ([isa.operation("read_host_memory", memory=4, memory_size=8, size=8, row_bytes=8)], isa.ErrorCode.FIELD, 0),
+    ([isa.operation("set_configuration", rounding=3)], isa.ErrorCode.FIELD, 0),
+    ([isa.operation("load_table", from_base=64 * 1024 - 255)], isa.ErrorCode.BUFFER, 0),
+    ([isa.operation("matrix_multiply", base=0xFFFFFFF8, size=16)], isa.ErrorCode.BUFFER, 0),
+    ([isa.operation("nop")], isa.ErrorCode.END, 1),
+    ([isa.operation("read_weights", memory_size=64), isa.operation("halt")], isa.ErrorCode.LEFTOVER, 1),
 ])
 def test_errors(operations, code, index):
     machine = Machine(isa.encode(operations), len(operations), random.Random(3)).run()
-    assert (isa.ERRORS[machine.error[0]][0], machine.error[1]) == (code, index)
+    assert machine.error == (code, index)
 
 
 @pytest.mark.parametrize("position", [8, 100, 300, 511])
@@ -190,13 +190,13 @@ def test_reserved_bits(position):
             values = {field.name: 1 for field in instruction.fields if field.least}
             bits = int.from_bytes(isa.encode([isa.operation(instruction.name, **values)]), "little") | 1 << position
             machine = Machine(bits.to_bytes(64, "little"), 1, random.Random(4)).run()
-            assert machine.error == (2, 0)
+            assert machine.error == (isa.ErrorCode.RESERVED, 0)
 
 
 @pytest.mark.parametrize("opcode", [0x06, 0x0F, 0x18, 0x20, 0x80, 0xFF])
 def test_unknown_opcodes(opcode):
     machine = Machine(bytes([opcode]) + bytes(63), 1, random.Random(5)).run()
-    assert machine.error == (1, 0)
+    assert machine.error == (isa.ErrorCode.OPCODE, 0)
 
 
 def _as_table(monkeypatch, instructions):
@@ -217,7 +217,7 @@ def test_a_new_row_of_the_table_reaches_its_unit(monkeypatch, like, opcode):
     machine = Machine(isa.encode(program), len(program), random.Random(6)).run()
     words = int.from_bytes(isa.encode(program[:1]), "little")
     assert machine.taken == {name: [(0, words, 0)] if name == row.unit else [] for name in EXECUTORS}
-    assert machine.order == [("done", 0)] and machine.error == (10, 3)
+    assert machine.order == [("done", 0)] and machine.error == (isa.ErrorCode.END, 3)
 
 
 @pytest.mark.parametrize("opcode", [0x0F, 0x1F, 0x30])
@@ -238,16 +238,17 @@ def test_a_row_that_nobody_executes(monkeypatch):
 
 
 @pytest.mark.parametrize("watchdog, limit", [(0, 300), (170, 170)])
-@pytest.mark.parametrize("bits, error", [(isa.encode([isa.operation("halt")]), "watchdog"), (b"\xFF" * 64, "opcode")],
-                         ids=["halt", "error"])
+@pytest.mark.parametrize("bits, error", [
+    (isa.encode([isa.operation("halt")]), isa.ErrorCode.WATCHDOG), (b"\xFF" * 64, isa.ErrorCode.OPCODE),
+], ids=["halt", "error"])
 def test_the_end_does_not_wait_for_ever(monkeypatch, bits, error, watchdog, limit):
     """Memory owes what was fetched beyond the end: as long as the watchdog allows, or its reset value if it is off."""
     monkeypatch.setattr(sequencer, "PATIENCE", 300)
     code = bits + isa.encode([isa.operation("nop")] * 3)
     beyond = Machine(code, 4, random.Random(8), watchdog=watchdog).run()
-    assert beyond.ends == (["halted"] if error == "watchdog" else ["failed"])
+    assert beyond.ends == (["halted"] if error == isa.ErrorCode.WATCHDOG else ["failed"])
     machine = Machine(code, 4, random.Random(8), watchdog=watchdog, beats=11).run()
-    assert (isa.ERRORS[machine.error[0]][0], machine.error[1]) == (error, 0)
+    assert machine.error == (error, 0)
     assert machine.ends == ["failed"] and machine.bus_dead
     assert limit < machine.end < limit + 60
 
@@ -264,7 +265,7 @@ def test_a_bus_that_moves_is_waited_for():
         stopping.append(ctx.get(machine.dut.stop) and not ctx.get(machine.dut.host.stopped))
     program = b"\xFF" * 64 + isa.encode([isa.operation("nop")] * 3)
     machine = Machine(program, 4, Slow(9), check=check, watchdog=120).run()
-    assert machine.error == (1, 0) and not machine.bus_dead
+    assert machine.error == (isa.ErrorCode.OPCODE, 0) and not machine.bus_dead
     assert sum(stopping) > 120
 
 
@@ -278,4 +279,4 @@ def test_a_watchdog_set_below_what_has_passed_fires_at_once(before):
             ctx.set(machine.dut.host.watchdog, 100)
     machine = Machine(isa.encode([isa.operation("halt")]), 1, random.Random(10), check=check, watchdog=before, beats=0)
     machine.run()
-    assert isa.ERRORS[machine.error[0]][0] == "watchdog" and machine.end <= 506
+    assert machine.error[0] == isa.ErrorCode.WATCHDOG and machine.end <= 506
