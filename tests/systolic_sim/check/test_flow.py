@@ -208,7 +208,7 @@ def test_an_error_is_met_by_the_tile_after_those_that_wait(machine):
     for good in range(1, 400):
         program = [weights(tpu, good), weights(tpu, 1, missing=1), HALT]
         met.append(errors(tpu, program)[0][0])
-        if met[-1] == "watchdog":
+        if met[-1] == ErrorCode.WATCHDOG:
             break
     for size in range(max(1, good - 2), good + 3):
         assert agree(tpu, rtl, [weights(tpu, size), weights(tpu, 1, missing=1), HALT]) == (
