@@ -133,6 +133,7 @@ class Sequencer(Shared):
         m.d.sync += self.index.eq(0)
         with m.If(self.host.start):
             m.d.sync += self.host.running.eq(1)
+            # An instruction has 64 bytes, and lies on a boundary of 64.
             with m.If(self.host.address[:6].any() | (self.host.length == 0)):
                 self._fail(m, isa.ErrorCode.FETCH)
             with m.Else():
@@ -194,6 +195,7 @@ class Sequencer(Shared):
 
     def _leftover(self, m):
         """Whether there are tiles or results that no instruction has taken; long before all that is quiet."""
+        # Differences, which pass below zero while a row waits for its tile: only zero at the end counts.
         tiles, results, reads, leftover = Signal(33), Signal(24), Signal(), Signal()
         tile_count = fields(self.words, "read_weights").tile_count
         m.d.sync += [reads.eq(self.scoreboard.issue & (self.words[:8] == _OPCODE["read_weights"])),
@@ -208,6 +210,7 @@ class Sequencer(Shared):
         decoder, scoreboard = self.decoder, self.scoreboard
         slot, region = Signal.like(decoder.slot), Signal.like(scoreboard.region)
         outside, streamed, fits, self.room = Signal(), Signal(), Signal(), Signal()
+        # Late by a cycle, and never wrong: only an issue fills an entry, and the next instruction has yet to be loaded.
         m.d.sync += self.room.eq(~(scoreboard.full & decoder.executor).any())
         m.d.comb += [scoreboard.region.eq(region), scoreboard.slot.eq(slot),
                      scoreboard.executor.eq(decoder.executor), scoreboard.store.eq(self.state == State.MEET)]
@@ -252,6 +255,8 @@ class Sequencer(Shared):
         """The first error stops the machine; without one, a watchdog does when nothing moves any more."""
         host, overdue = self.host, self._watch(m)
         late = overdue & (host.watchdog.any() | (self.state == State.DRAIN))
+        # The last that is valid counts: of errors in one cycle the sequencer's own give way to the units', the first
+        # unit's comes before all others.
         errors = [(self.problem.valid, self.problem.code, self.index),
                   (host.busy_error, isa.ErrorCode.BUSY, self.index),
                   (late, isa.ErrorCode.WATCHDOG, self.index),
