@@ -114,6 +114,7 @@ class Requantise(Shared):
         window, over, sticky = self._shift(m, product, delay(m, self.scale.shift, 4, "shift"))
         negative = delay(m, product[-1], 3, "negative")
         integer, up = self._round(m, window, sticky, negative)
+        # A one below the integer: with ``up`` below the addend, it carries. One adder for both.
         total = Cat(Const(1, 1), integer).as_signed() + Cat(up, self.addend).as_signed()
         m.d.comb += [
             self.y.eq(self._register(m, "sum", signed(33), total[1:].as_signed())),
@@ -140,7 +141,10 @@ class Requantise(Shared):
         return Cat(rounded[1:8] & ~gone, rounded[8:])
 
     def _multiply(self, m, x):
-        """Four cycles: the exact product, plus what ``double`` adds. Factors for signed 18-bit multipliers."""
+        """Four cycles: the exact product, plus what ``double`` adds. Factors for signed 18-bit multipliers.
+
+        ``low + (cross_x + cross_m) * 2**17 + high * 2**34``; ``outer`` is low and high, which do not overlap.
+        """
         rounded, multiplier, parts = self._register(m, "rounded", 33, x), self.scale.multiplier, {}
         for name, low, high in (("x", x[:17], x[17:33].as_signed()), ("m", multiplier[:17], multiplier[17:]),
                                 ("held", rounded[:17], rounded[17:].as_signed())):
@@ -154,6 +158,7 @@ class Requantise(Shared):
         half = delay(m, Cat(twice, twice & rounded[-1]), 1, "half")
         cross = self._register(m, "cross", signed(35), cross_x + cross_m)
         outer = Cat(low[:34], high[:30])
+        # From bit 30 on 0, 1, or all ones: half of 2**31 with the sign of the sum.
         upper = outer[30:].as_signed() + Cat(half[0], half[1].replicate(33)).as_signed()
         outer = self._register(m, "outer", 64, Cat(outer[:30], upper[:34]))
         upper = outer[17:].as_signed() + cross
@@ -180,6 +185,7 @@ class Requantise(Shared):
 
     def _halve(self, m, value, choose, distance):
         """The value, or shifted, in as many bits as still matter; whether it has more; whether ones were dropped."""
+        # Shifts still to come are distance - 1 in all: a bit above those cannot come into the window any more.
         width = min(len(value), _WINDOW + distance - 1)
         shifted = Signal(signed(width), name=f"shifted_{distance}")
         m.d.comb += shifted.eq(Mux(choose, value >> distance, value))
@@ -202,7 +208,9 @@ class Requantise(Shared):
         above = zeros & ~(low & higher).any() & ~edge
         below = ones & ~(~low & at).any()
         half = held[point - 1]
+        # A tie goes to the even side; else the half decides, but for what float32 takes for a tie.
         up = Mux(Mux(half, above, below), held[point], half)
+        # The others keep one bit behind the point, that which is cut off first.
         integer = Mux(self.fp32, held[point:].as_signed(), held[_ZEROS + 1:].as_signed())
         return (self._register(m, "integer", signed(32), integer),
                 self._register(m, "up", 1, Mux(self.fp32, up, held[_ZEROS])))
