@@ -171,15 +171,17 @@ def pad(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) -
 def concatenate(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) -> Int8Array:
     """Concatenate; an input of another scale is requantised."""
     assert isinstance(node.operator, Concatenate)
-    scale, zero = graph.results(node)[0].scale
-    parts = []
-    for codes, (x_scale, x_zero) in zip(values, (value.scale for value in graph.operands(node)), strict=True):
-        if (x_scale, x_zero) == (scale, zero):
-            parts.append(codes)
-            continue
-        real = np.float32(x_scale) * (codes.astype(np.int64) - x_zero).astype(np.float32)
-        parts.append(np.clip(np.rint(real / np.float32(scale)) + zero, -128, 127).astype(np.int8))
+    scale = graph.results(node)[0].scale
+    parts = [codes if x.scale == scale else rescaled(codes, x.scale, scale)
+             for codes, x in zip(values, graph.operands(node), strict=True)]
     return np.concatenate(parts, axis=node.operator.axis)
+
+
+def rescaled(codes: Int8Array, x: tuple[float, int], y: tuple[float, int]) -> Int8Array:
+    """The same real numbers in another scale, through float32."""
+    real = np.float32(x[0]) * (codes.astype(np.int64) - x[1]).astype(np.float32)
+    result: Int8Array = np.clip(np.rint(real / np.float32(y[0])) + y[1], -128, 127).astype(np.int8)
+    return result
 
 
 def slice_of(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) -> Int8Array:

@@ -5,9 +5,9 @@ import onnx
 import onnxruntime
 import pytest
 from onnx import helper
-from systolic.compiler.evaluate import evaluate
 
 from systolic.compiler import CompileError
+from systolic.compiler.evaluate import evaluate
 from systolic.compiler.frontends.onnx import read_onnx
 from systolic.compiler.match import Match
 
