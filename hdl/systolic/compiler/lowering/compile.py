@@ -17,7 +17,6 @@ from ..image import Variable
 from ..layout import Layout
 from ..match import Match
 from ..passes import Segment, fold, place, segments
-from ..passes.fold import uses
 from . import memory_plan
 from .nodes import fused, lower_node
 from .places import Map
@@ -118,7 +117,7 @@ class _Program:
         lowerer, part, builder = self._lowerer, self._part, self._lowerer.builder
         for name in part.inputs:
             self._input(name)
-        followers = fused(lowerer.graph, part.nodes, uses(lowerer.graph))
+        followers = fused(lowerer.graph, part.nodes, lowerer.uses)
         gone = {node.name for node in followers.values()}
         for node in part.nodes:
             if node.name not in gone:

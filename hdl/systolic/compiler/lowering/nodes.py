@@ -20,6 +20,9 @@ _PRODUCTS = {"Conv2D": products.conv, "DepthwiseConv2D": products.depthwise, "Tr
 _MAPS = {"AveragePool": elementwise.pool, "MaxPool": elementwise.pool, "Mean": elementwise.mean,
          "Unary": elementwise.unary, "Pad": shapes.pad, "ResizeNearest": shapes.resize}
 
+#: Their output may have bytes of other values.
+_VIEWS = ("Reshape", "Transpose", "Slice", "ReadVariable")
+
 
 def fused(graph: Graph, nodes: tuple[Node, ...], uses: Counter[str]) -> dict[str, Node]:
     """By name of a product, the Unary that alone takes its output: a table on the way."""
@@ -75,6 +78,19 @@ def _output(lowerer: Lowerer, name: str) -> Map:
     return lowerer.map(name, layout, images)
 
 
+def _in_place(lowerer: Lowerer, node: Node) -> Map | None:
+    """The bytes of an input that nobody needs any more, as the output's."""
+    graph = lowerer.graph
+    makers = {name: each for each in graph for name in each.outputs}
+    for name in dict.fromkeys(node.inputs):
+        maker = makers.get(name)
+        if (maker is not None and maker.kind not in _VIEWS and lowerer.uses[name] == 1
+                and graph.values[name].shape == graph.results(node)[0].shape and lowerer.maps[name].plain):
+            lowerer.maps[node.outputs[0]] = lowerer.maps[name]
+            return lowerer.maps[name]
+    return None
+
+
 def _binary(lowerer: Lowerer, node: Node) -> None:
     """Add, Sub and Mul: with one number, a table; else the sum of two maps."""
     graph = lowerer.graph
@@ -85,7 +101,7 @@ def _binary(lowerer: Lowerer, node: Node) -> None:
         x = _operand(lowerer, node, 1 - single)
         elementwise.apply(lowerer, node, x, _output(lowerer, node.outputs[0]), _codes(lowerer, node, single))
         return
-    out = _output(lowerer, node.outputs[0])
+    out = _in_place(lowerer, node) or _output(lowerer, node.outputs[0])
     maps, loads = [], []
     for value in operands:
         if value.constant is None:

@@ -45,6 +45,10 @@ class Product:
     loads : list of Task
     rounded : Rounded
     table : Storage or None
+    padding : int
+        Code of pixels outside the map.
+    beyond : int
+        Bytes that rows of the array reach beyond the last pixel.
     """
 
     node: Node
@@ -59,6 +63,12 @@ class Product:
     rounded: Rounded
     table: Storage | None = None
     padding: int = 0
+    beyond: int = 0
+
+    def reads(self, part: tuple[int, int, int, int]) -> Access:
+        """Bytes of the input that a stripe reads."""
+        read = self.x.rows(*self.kernel.inputs(part[0], part[2]))
+        return dataclasses.replace(read, high=read.high + self.beyond)
 
 
 def parts(lowerer: Lowerer, out: Map) -> Iterator[tuple[int, int, int, int]]:
@@ -82,9 +92,7 @@ def parts(lowerer: Lowerer, out: Map) -> Iterator[tuple[int, int, int, int]]:
 def emit_product(lowerer: Lowerer, made: Product) -> None:
     """Steps of one image."""
     for part in parts(lowerer, made.out):
-        first, _, rows, _ = part
-        read = made.x.rows(*made.kernel.inputs(first, rows))
-        array = Task(node=made.node.name, emit=_multiply(made, part), reads=(read,))
+        array = Task(node=made.node.name, emit=_multiply(made, part), reads=(made.reads(part),))
         vector = [_activate(made, part, *each) for each in made.sums]
         lowerer.steps.append(Step(weights=lowerer.weights(made.node, made.tiles), array=array, vector=vector,
                                   loads=list(made.loads)))
@@ -110,7 +118,7 @@ def _activate(made: Product, part: tuple[int, int, int, int], channel: int, chan
     reads = (Access(parameters, channel * RECORD_BYTES, (channel + channels) * RECORD_BYTES),
              *(Access(each, 0, each.size) for each in (made.table,) if each))
     return Task(node=made.node.name, emit=emit, reads=reads, writes=(made.out.rows(first, rows),),
-                holds=(made.x.rows(*made.kernel.inputs(first, rows)),))
+                holds=(made.reads(part),))
 
 
 def _sums(outputs: int, width: int) -> tuple[tuple[int, int], ...]:
@@ -170,12 +178,12 @@ def _product(lowerer: Lowerer, node: Node, x: Map, out: Map, kernel: Kernel, w: 
             node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(w.shape[3], arch.cols),
             fields=lambda part, here=here: way.fields(kernel, here, arch.rows, part) | counts,  # type: ignore[misc]
             parameters=parameters, loads=(*loads, *more), rounded=rounded, table=looked,
-            padding=lowerer.graph.operands(node)[0].scale[1]))
+            padding=lowerer.graph.operands(node)[0].scale[1], beyond=-way.depth % arch.rows))
     lowerer.macs += out.images * out.height * out.width * w.size
 
 
 def depthwise(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array | None = None) -> None:
-    """DepthwiseConv2D: min(R, C) channels at a time on the diagonal; several outputs per channel make it a staircase."""
+    """DepthwiseConv2D: min(R, C) channels at a time on the diagonal; several outputs a channel are a staircase."""
     operator, w, arch = node.operator, _weights(lowerer, node), lowerer.config.matrix.arch
     assert isinstance(operator, DepthwiseConv2D)
     multiplier, outputs = operator.multiplier, w.shape[2]
@@ -202,7 +210,8 @@ def depthwise(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array |
             node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(outputs, width),
             fields=lambda part, here=here: way.fields(kernel, here, arch.rows, part) | fixed,  # type: ignore[misc]
             parameters=parameters, loads=(*loads, *more), rounded=rounded, table=looked,
-            padding=lowerer.graph.operands(node)[0].scale[1]))
+            padding=lowerer.graph.operands(node)[0].scale[1],
+            beyond=(ceil_div(outputs, width) - 1) * inputs + arch.rows - x.channels))
     lowerer.macs += out.images * out.height * out.width * w.size
 
 

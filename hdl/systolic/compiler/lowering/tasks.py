@@ -12,6 +12,7 @@ from ..errors import CompileError
 from ..graph import Graph, Node
 from ..layout import Layout
 from ..match import Match
+from ..passes.fold import uses
 from .places import Access, Map, Storage
 
 __all__ = ["Emitter", "Lowerer", "Step", "Task"]
@@ -118,11 +119,14 @@ class Lowerer:
     maps : dict of str to Map
         By value, those there are.
     steps : list of Step
+    uses : Counter of str
+        How often each value is read.
     macs : int
     """
 
     def __init__(self, builder: Builder, graph: Graph, match: Match) -> None:
         self.builder, self.graph, self.match = builder, graph, match
+        self.uses = uses(graph)
         self.maps: dict[str, Map] = {}
         self.steps: list[Step] = []
         self.macs = 0
