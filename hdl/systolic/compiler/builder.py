@@ -110,6 +110,11 @@ class Builder:
             self._contents[variable.address] = variable.pack(values)
         return variable
 
+    @property
+    def input_names(self) -> set[str]:
+        """Names of the inputs so far."""
+        return set(self._inputs)
+
     def output(self, name: str, layout: Layout) -> Variable:
         """A feature map in memory that a program writes."""
         variable = Variable(address=self._variable(name, layout), layout=layout)
