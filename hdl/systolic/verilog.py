@@ -2,6 +2,7 @@
 
 The top module has flat ports, ``clk``, ``rst`` (synchronous) and those of :mod:`systolic.tops`, so that it can be
 instantiated from plain Verilog. Below it, every repeated part is one module, see :mod:`systolic.gateware.shared`.
+What Yosys writes is made readable by :mod:`systolic.readable`.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from amaranth.back import rtlil
 
 from .config import Config
 from .gateware.shared import Library
+from .readable import readable
 from .tops import MatrixUnitTop, TpuTop
 from .tpu_config import TpuConfig
 
@@ -122,12 +124,17 @@ def generate(config: Config | TpuConfig) -> "Design":
     Design
     """
     top = TpuTop(config) if isinstance(config, TpuConfig) else MatrixUnitTop(config)
+    body = readable(_numbered(top))
+    return Design(top.name, f"{_header(top)}{body}\n/* verilator lint_restore */\n", top.sidecar)
+
+
+def _numbered(top):
+    """Verilog of all modules as Yosys writes it."""
     library = Library(design=top.name)
     with _garbage_collection_off():
         text = rtlil.convert(top, top.name, library, ports=top.ports, emit_src=False)
     verilog = _rtlil_to_verilog("\n".join([*library.modules.values(), text]), top.memory)
-    body = verilog.partition("*/\n")[2]  # without the line that names the Yosys build
-    return Design(top.name, f"{_header(top)}{body}\n/* verilator lint_restore */\n", top.sidecar)
+    return verilog.partition("*/\n")[2]  # without the line that names the Yosys build
 
 
 def _header(top):
