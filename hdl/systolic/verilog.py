@@ -29,13 +29,12 @@ __all__ = ["LINT_WAIVERS", "Design", "generate", "write"]
 
 #: What ``verilator -Wall`` would warn of, and why it is as it should be. The generated file says so itself.
 LINT_WAIVERS = {
-    "CASEOVERLAP": "of several conditions that hold, the first counts",
     "DECLFILENAME": "one file holds all modules",
     "PROCASSINIT": "registers that are reset also have initial values, for FPGAs",
     "SYMRSVDWORD": "'switch' is a keyword of C++, not of Verilog",
-    "UNUSEDSIGNAL": "the carry out of a sum, or a field or port that another user of the same part needs",
+    "UNUSEDSIGNAL": "the low bits of a sum, or a field or port that another user of the part needs",
     "WIDTHEXPAND": "operands of unequal width, which Verilog extends as it should",
-    "WIDTHTRUNC": "'!' of a vector, or a shifted word of which the lowest bits are wanted",
+    "WIDTHTRUNC": "a shifted word of which the lowest bits are wanted",
 }
 
 

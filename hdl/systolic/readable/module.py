@@ -29,7 +29,7 @@ class _Module:
         self.source = Source(text)
         self.definitions = self.source.definitions
         self.slots = [piece for _, pieces in self.source.lines for piece in pieces if isinstance(piece, Slot)]
-        self.pinned = {name for _, pieces in self.source.lines for piece in pieces if isinstance(piece, str)
+        self.pinned = {name: None for _, pieces in self.source.lines for piece in pieces if isinstance(piece, str)
                        for name in NUMBERED.findall(piece) if name in self.definitions and not _declares(piece)}
         self._take_names()
         self._resolve()
@@ -55,8 +55,7 @@ class _Module:
         for slot in self.slots:
             slot.term = substituted(slot.term, values)
         self.definitions = {name: substituted(term, values) for name, term in self.definitions.items()}
-        self.pinned -= set(values)
-        self.source.aliases = {name: value[2] for name, value in values.items()}
+        self.pinned = {name: None for name in self.pinned if name not in values}
 
     def _resolve(self):
         """Puts constants, names, inverted names and parts of those in place of wires that are no more than that."""
@@ -76,7 +75,7 @@ class _Module:
             return value if value and (value[0] in LEAVES or value[0] == "~" and value[2][0] in LEAVES) else term
         for slot in self.slots:
             slot.term = resolved(slot.term)
-        for name in sorted(self.pinned):
+        for name in self.pinned:
             resolved(("name", self.source.widths[name], name))
         self.definitions = done
 
@@ -114,7 +113,7 @@ class _Module:
                     visit(each)
                 open_names.remove(name)
                 order[name] = None
-        for name in [*sorted(self.pinned), *(name for slot in self.slots for name in names_in(slot.term))]:
+        for name in [*self.pinned, *(name for slot in self.slots for name in names_in(slot.term))]:
             visit(name)
         return None if loops else list(reversed(order))
 
@@ -153,7 +152,7 @@ class _Module:
             for name in names_in(slot.term):
                 self._finish(name)
             slot.term = self._merged(slot.term, slot.text, _CONDITION if slot.role == "enable" else _EXPRESSION)
-        for name in sorted(self.pinned):
+        for name in self.pinned:
             self._finish(name)
         self.definitions = self.finished
 
@@ -245,14 +244,20 @@ def _declares(line):
 
 
 def _fits(text, limit):
-    """Whether an expression is short enough, or made of parts that are."""
+    """Whether an expression is short enough, or made of parts that are; without limit, it always is."""
     text = NUMBERED.sub(_A_NAME, text)
     if limit is None or len(text) <= limit:
         return True
+    if limit == _CONDITION:
+        return False
     levels = depths(text)
-    for mark, depth, longest, count in ((" : ", 0, _CHOICE, _CHOICES), (", ", 1, _ITEM, len(text))):
-        places = [match.start() for match in re.finditer(mark, text) if levels[match.start()] == depth]
-        if places and limit == _EXPRESSION and (depth == 0 or text.startswith("{") and levels[1:-1].count(0) == 0):
-            parts = [b - a for a, b in zip([0, *places], [*places, len(text)], strict=True)]
-            return max(parts) <= longest and len(parts) <= count
-    return False
+    if choices := _lengths(text, " : ", levels, 0):
+        return max(choices) <= _CHOICE and len(choices) <= _CHOICES
+    items = _lengths(text, ", ", levels, 1) if text.startswith("{") and 0 not in levels[1:-1] else ()
+    return bool(items) and max(items) <= _ITEM
+
+
+def _lengths(text, mark, levels, depth):
+    """The lengths of the parts between marks in so many brackets; of none if there is no mark."""
+    places = [match.start() for match in re.finditer(mark, text) if levels[match.start()] == depth]
+    return [b - a for a, b in zip([0, *places], [*places, len(text)], strict=True)] if places else ()

@@ -113,6 +113,8 @@ class _Printer:
             return f"{self.closed(term[2], each)} {kind} {self.closed(term[3], each)}"
         if kind[0] == "s" and kind[1:] in COMPARISONS:
             return f"{self.as_signed(term[2])} {kind[1:]} {self.as_signed(term[3])}"
+        if kind == "~" and width > own:
+            return f"{{ {self.alone(term)} }}"
         return self.wide(term, width if kind in BITWISE or kind in ("mux", ">>") else self.exact(own, width))
 
     def exact(self, own, width):

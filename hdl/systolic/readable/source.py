@@ -25,8 +25,8 @@ _FUNCTION = re.compile(r"  function \[\d+:0\] (\w+);\n    input \[(\d+):0\] a;\n
 def _plain(text):
     """Without what Yosys says twice: wires that are ports, initial values of wires, and digits that are all alike."""
     text = text.replace("\n, ", ", ")
+    text = re.sub(r"^  \(\* init = .* \*\)\n(?=(?:  output .*\n)?  wire )", "", text, flags=re.MULTILINE)
     text = re.sub(r"^(  (?:in|out)put (.*;))\n  wire \2$", r"\1", text, flags=re.MULTILINE)
-    text = re.sub(r"^  \(\* init = .* \*\)\n(?=  wire )", "", text, flags=re.MULTILINE)
     return re.sub(r"'h([0x])\1+\b", r"'h\1", text)
 
 
@@ -166,13 +166,15 @@ class Source:
     def _join_parts(self):
         """Defines each numbered wire of which bits are assigned; bits that nothing drives are x."""
         for name, parts in self._parts.items():
-            if name in self.drivers:
-                lines = [[f"  assign {atom(item)} = ", Slot(term, item[1], name, "value"), ";"] for item, term in parts]
+            parts = sorted(((item[3] if item[0] == "part" else 0, item, term) for item, term in parts),
+                           key=lambda part: -part[0])
+            if name in self.drivers and sum(item[1] for _, item, _ in parts) < self.widths[name]:
+                lines = [[f"  assign {atom(item)} = ", Slot(term, item[1], name, "value"), ";"]
+                         for _, item, term in parts]
                 self.lines[-1:-1] = [(len(self.lines), pieces) for pieces in lines]
                 continue
             terms, end = [], self.widths[name]
-            for low, term in sorted(((item[3] if item[0] == "part" else 0, term) for item, term in parts),
-                                    key=lambda part: -part[0]):
+            for low, _, term in parts:
                 terms += [_undriven(end - low - term[1]), term]
                 end = low
             self.definitions[name] = cat([term for term in [*terms, _undriven(end)] if term[1]])
