@@ -124,9 +124,7 @@ class _Printer:
 
     def wide(self, term, width):
         """An operation that Verilog evaluates at the width of what is around it."""
-        kind, own = term[:2]
-        if width < own:
-            raise Unfit(term)
+        kind = term[0]
         if kind == "mux":
             chosen = f"{self.closed(term[2], None)} ? {self.closed(term[3], width)}"
             return f"{chosen} : {self.closed(term[4], width, allowed=('mux',))}"
