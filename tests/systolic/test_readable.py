@@ -138,6 +138,7 @@ TRAPS = {
     "negative": ([4], ["- a"], "_0_ + c", "-a + c"),
     "inverted, extended": ([4], ["~ a"], "_0_ | c", "~a | c"),
     "inverted, compared": ([4], ["~ a"], "_0_ == c", "~a == c"),
+    "inverted, parity": ([4], ["~ a"], "^ _0_", "^~a"),
     "inverted bit subtracted": ([1], ["~ s"], "c - _0_", "c - ~s"),
     "shifted out": ([4], ["a << b"], "_0_ + c", "(a << b) + c"),
     "signed beside unsigned": ([6], ["$signed(a) + $signed(b)"], "_0_ & c", "($signed(a) + $signed(b)) & 8'hff"),
@@ -195,7 +196,7 @@ def random_module(draw, name):
                f"  if ({random_atom(draw, wires, 1)}) held <= 8'h00;",
                f"  else if (!{random_atom(draw, wires, 1)}) held <= {random_atom(draw, wires, 8)};"]
     used = set(NUMBERED.findall("".join(line.partition("=")[2] for line in [*clocked, *assigns])))
-    results = {wire: width for wire, width in wires.items() if wire not in used}
+    results = {wire: width for wire, width in wires.items() if wire not in {*inputs, *used}}
     outputs = [*clocked, *assigns, f"assign y = {{ {', '.join(results)} }};"]
     return module([*declared, *outputs], name, inputs, sum(results.values()))
 

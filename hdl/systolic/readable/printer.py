@@ -105,7 +105,8 @@ class _Printer:
         if kind in LEAVES or kind == "cat":
             return self.leaf(term, width)
         if kind in _REDUCTIONS:
-            return _REDUCTIONS[kind] + self.closed(term[2], None)
+            inner = self.closed(term[2], None)
+            return _REDUCTIONS[kind] + (f"({inner})" if inner[0] == "~" else inner)  # "^~" is another operator.
         if kind in COMPARISONS:
             each = max(_natural(term[2]), _natural(term[3]), term[2][1], term[3][1])
             if max(_natural(term[2]), _natural(term[3])) < each:
