@@ -140,6 +140,7 @@ TRAPS = {
     "inverted, compared": ([4], ["~ a"], "_0_ == c", "~a == c"),
     "inverted, parity": ([4], ["~ a"], "^ _0_", "^~a"),
     "inverted bit subtracted": ([1], ["~ s"], "c - _0_", "c - ~s"),
+    "shifted beyond": ([4], ["c >> b"], "_0_ + a", "(c >> b) + a"),
     "shifted out": ([4], ["a << b"], "_0_ + c", "(a << b) + c"),
     "signed beside unsigned": ([6], ["$signed(a) + $signed(b)"], "_0_ & c", "($signed(a) + $signed(b)) & 8'hff"),
     "signed chosen": ([6], ["$signed(a) - $signed(b)"], "s ? _0_ : c", "s ? $signed(a) - $signed(b) : c"),
@@ -196,7 +197,7 @@ def random_module(draw, name):
                f"  if ({random_atom(draw, wires, 1)}) held <= 8'h00;",
                f"  else if (!{random_atom(draw, wires, 1)}) held <= {random_atom(draw, wires, 8)};"]
     used = set(NUMBERED.findall("".join(line.partition("=")[2] for line in [*clocked, *assigns])))
-    results = {wire: width for wire, width in wires.items() if wire not in {*inputs, *used}}
+    results = {wire: width for wire, width in wires.items() if wire not in {*inputs, *used}} or {"c": 6}
     outputs = [*clocked, *assigns, f"assign y = {{ {', '.join(results)} }};"]
     return module([*declared, *outputs], name, inputs, sum(results.values()))
 
@@ -221,7 +222,7 @@ def random_operation(draw, wires, width):
     if kind == "$":
         return f"$signed({atom()}) {draw.choice('+-')} $signed({atom()})"
     if kind in ("<<", ">>"):
-        return f"{atom(*range(1, width + 1))} {kind} {atom(1, 2, 3)}"
+        return f"{atom(*range(1, width + 3))} {kind} {atom(1, 2, 3)}"
     return f"{atom(1, 2, 4)} * {atom(1, 2, 4)}" if kind == "*" else f"{atom()} {kind} {atom()}"
 
 
@@ -272,6 +273,30 @@ def test_names_are_unique():
     text = readable(module(["wire a_is_3;", "wire _0_;", "wire _1_;", "assign a_is_3 = b == 4'h3;",
                             "assign _0_ = a == 4'h3;", "assign _1_ = _0_ ^ s;", "assign y = { _0_, _1_, a_is_3 };"]))
     assert "  wire a_is_3_2 = a == 4'h3;" in text and "  assign a_is_3 = b == 4'h3;" in text
+
+
+LOOP = ["wire [3:0] _0_;", "assign _0_[0] = s;", "assign _0_[3:1] = _0_[2:0] ^ a[3:1];", "assign y = { 4'h0, _0_ };"]
+APART = ["wire [4:0] _0_;", "wire [3:0] low;", "assign { _0_[4], low } = a + b;", "assign _0_[3:0] = low;",
+         "wire [7:0] _1_;", "assign _1_[6] = s;", "assign y = { _1_[6], 2'h0, _0_[4:3], low[2:0] };"]
+
+
+@pytest.mark.parametrize("lines", [LOOP, APART])
+def test_wires_assigned_in_parts(lines, tmp_path):
+    """Also those that are made of bits of themselves."""
+    text = module(lines)
+    assert not NUMBERED.search(readable(text))
+    assert not unproven(text, readable(text), tmp_path)
+
+
+def test_instances(tmp_path):
+    """Expressions go into inputs; a wire between two instances is named after its source."""
+    inner = module(["assign y = a + b;"], name="inner", inputs={"a": 4, "b": 4})
+    outer = module(["wire [3:0] _0_;", "wire [7:0] _1_;", "wire [7:0] _2_;", "assign _0_ = a ^ b;", "assign y = _2_;",
+                    "inner first (", "  .a(_0_),", "  .b(c[3:0]),", "  .y(_1_)", ");",
+                    "inner second (", "  .a(_1_[3:0]),", "  .b({ s, _1_[6:4] }),", "  .y(_2_)", ");"])
+    better = readable(inner + "\n" + outer)
+    assert "    .a(a ^ b),\n" in better and "    .a(first_y[3:0]),\n" in better
+    assert not unproven(inner + "\n" + outer, better, tmp_path)
 
 
 UNKNOWN = ["wire [3:0] _0_;", "wire [3:0] _1_;", "assign _0_ = a & b;", "assign _1_ = a % _0_;",

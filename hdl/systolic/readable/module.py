@@ -6,8 +6,9 @@ import re
 from .lines import depths, wrapped
 from .names import named
 from .printer import Unfit, assigned
-from .source import NUMBERED, Slot, Source
-from .terms import LEAVES, names_in, operands, rebuild, slice_of, substituted
+from .source import NUMBERED, Source, declares
+from .terms import names_in, substituted
+from .wires import Wires
 
 __all__ = ["readable"]
 
@@ -27,15 +28,9 @@ def readable(text):
 class _Module:
     def __init__(self, text):
         self.source = Source(text)
-        self.definitions = self.source.definitions
-        self.slots = [piece for _, pieces in self.source.lines for piece in pieces if isinstance(piece, Slot)]
-        self.pinned = {name: None for _, pieces in self.source.lines for piece in pieces if isinstance(piece, str)
-                       for name in NUMBERED.findall(piece) if name in self.definitions and not _declares(piece)}
-        self._take_names()
-        self._resolve()
-        self._narrow()
-        self._resolve()
-        self._share()
+        self.wires = Wires(self.source)
+        self.slots, self.pinned = self.wires.slots, self.wires.pinned
+        self.definitions = self.wires.definitions
         self._inline()
         self.kept, self.seen = {}, set()
         for statement, pieces in self.source.lines:
@@ -43,110 +38,11 @@ class _Module:
         self.names = named(text, self.source, self.definitions, self.slots, [
             name for names in self.kept.values() for name in names])
 
-    def _take_names(self):
-        """A numbered wire that is assigned to one with a name is that one."""
-        values = {}
-        for slot in self.slots:
-            if slot.role == "alias" and slot.term[0] == "name":
-                name = slot.term[2]
-                if name in self.definitions and name not in values:
-                    values[name] = "name", slot.width, slot.owner
-                    slot.term = self.definitions.pop(name)
-        for slot in self.slots:
-            slot.term = substituted(slot.term, values)
-        self.definitions = {name: substituted(term, values) for name, term in self.definitions.items()}
-        self.pinned = {name: None for name in self.pinned if name not in values}
-
-    def _resolve(self):
-        """Puts constants, names, inverted names and parts of those in place of wires that are no more than that."""
-        done = {}
-
-        def resolved(term):
-            if term[0] not in LEAVES:
-                return rebuild(term, [resolved(part) for part in operands(term)])
-            if term[0] == "const" or term[2] not in self.definitions:
-                return term
-            if term[2] not in done:
-                done[term[2]] = term  # If it is part of a loop.
-                done[term[2]] = resolved(self.definitions[term[2]])
-            value = done[term[2]]
-            if term[0] == "part":
-                value = slice_of(value, term[3], term[1])
-            return value if value and (value[0] in LEAVES or value[0] == "~" and value[2][0] in LEAVES) else term
-        for slot in self.slots:
-            slot.term = resolved(slot.term)
-        for name in self.pinned:
-            resolved(("name", self.source.widths[name], name))
-        self.definitions = done
-
-    def _narrow(self):
-        """Takes from each wire the highest bits that nothing uses: carries, most of the time."""
-        order = self._order()
-        if order is None:
-            return
-        ends = {name: self.source.widths[name] for name in self.pinned}
-        for slot in self.slots:
-            _note_ends(slot.term, ends)
-        for name in order:
-            if name not in ends:  # Only what was taken away used it.
-                del self.definitions[name]
-                continue
-            low = slice_of(self.definitions[name], 0, ends[name])
-            if low:
-                self.definitions[name], self.source.widths[name] = low, low[1]
-            _note_ends(self.definitions[name], ends)
-        self.definitions = {name: self._as_declared(term) for name, term in self.definitions.items()}
-        for slot in self.slots:
-            slot.term = self._as_declared(slot.term)
-
-    def _order(self):
-        """The numbered wires that are used, each before those that it is made of; None if some are made of
-        themselves."""
-        order, open_names, loops = {}, set(), []
-
-        def visit(name):
-            if name in open_names:
-                loops.append(name)
-            elif name in self.definitions and name not in order:
-                open_names.add(name)
-                for each in names_in(self.definitions[name]):
-                    visit(each)
-                open_names.remove(name)
-                order[name] = None
-        for name in [*self.pinned, *(name for slot in self.slots for name in names_in(slot.term))]:
-            visit(name)
-        return None if loops else list(reversed(order))
-
-    def _share(self):
-        """Makes one wire of several that are the same."""
-        values, first = {}, {}
-        for name in reversed(self._order() or ()):
-            term = self.definitions[name] = substituted(self.definitions[name], values)
-            if first.setdefault(term, name) != name and name not in self.pinned:
-                values[name] = "name", term[1], first[term]
-        for slot in self.slots:
-            slot.term = substituted(slot.term, values)
-
-    def _as_declared(self, term):
-        """The term, with names in place of parts that are all of what remains."""
-        if term[0] not in LEAVES:
-            return rebuild(term, [self._as_declared(part) for part in operands(term)])
-        whole = term[0] == "part" and term[3] == 0 and term[1] == self.source.widths[term[2]]
-        return ("name", *term[1:3]) if whole else term
-
     # Expressions
 
     def _inline(self):
         """Puts what is used once where it is used, as far as it fits."""
-        self.uses = collections.Counter(name for slot in self.slots for name in names_in(slot.term))
-        live = {*self.pinned, *self.uses}
-        waiting = list(live)
-        while waiting:
-            for name in names_in(self.definitions.get(waiting.pop(), ("const", 1, "0"))):
-                self.uses[name] += 1
-                if name not in live:
-                    live.add(name)
-                    waiting.append(name)
+        self.uses = self._uses()
         self.finished = {}
         for slot in self.slots:
             for name in names_in(slot.term):
@@ -155,6 +51,19 @@ class _Module:
         for name in self.pinned:
             self._finish(name)
         self.definitions = self.finished
+
+    def _uses(self):
+        """How often each name is used."""
+        uses = collections.Counter(name for slot in self.slots for name in names_in(slot.term))
+        waiting = list({*self.pinned, *uses})
+        live = set(waiting)
+        while waiting:
+            for name in names_in(self.definitions.get(waiting.pop(), ("const", 1, "0"))):
+                uses[name] += 1
+                if name not in live:
+                    live.add(name)
+                    waiting.append(name)
+        return uses
 
     def _finish(self, name):
         if name in self.finished or name not in self.definitions:
@@ -170,7 +79,7 @@ class _Module:
         def attempt(names, limit=limit):
             new = substituted(term, {name: self.finished[name] for name in names})
             try:
-                return new if new and _fits(text_of(new, self.source.signed), limit) else None
+                return self.wires.as_declared(new) if new and _fits(text_of(new, self.source.signed), limit) else None
             except Unfit:
                 return None
         names = [name for name in names_in(term)
@@ -191,7 +100,7 @@ class _Module:
         """Notes which definitions come before a statement: those that it needs first."""
         for piece in pieces:
             names = NUMBERED.findall(piece) if isinstance(piece, str) else names_in(piece.term)
-            for name in names if not isinstance(piece, str) or not _declares(piece) else ():
+            for name in names if not isinstance(piece, str) or not declares(piece) else ():
                 self._keep_name(statement, name)
 
     def _keep_name(self, statement, name):
@@ -220,27 +129,11 @@ class _Module:
 
     def _is_gone(self, line):
         """Whether a line declares what is no more, or is declared where it is defined, or as a port."""
-        match = _DECLARES.match(line)
+        match = declares(line)
         if match is None or match[1] != "wire":
             return False
         name = match[2]
         return bool(NUMBERED.fullmatch(name)) and name not in self.names or name in self.definitions
-
-
-def _note_ends(term, ends):
-    """Notes up to which bit a term uses each name."""
-    if term[0] not in LEAVES:
-        for part in operands(term):
-            _note_ends(part, ends)
-    elif term[0] != "const":
-        ends[term[2]] = max(ends.get(term[2], 0), term[1] + (term[3] if term[0] == "part" else 0))
-
-
-_DECLARES = re.compile(r"  (wire|reg)(?: signed)?(?: \[\d+:0\])? (\w+)(?: = .*)?;$")
-
-
-def _declares(line):
-    return _DECLARES.match(line)
 
 
 def _fits(text, limit):

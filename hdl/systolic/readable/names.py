@@ -14,7 +14,6 @@ _PREFIXES = {"~": "not", "any": "any", "all": "all", "parity": "parity", "neg": 
 _ROLES = {"mux": "choice", "+": "sum", "-": "difference", "*": "product", "<<": "shifted", ">>": "shifted",
           "neg": "negative", "cat": "word"}
 _DIRECT = {"value": "next", "alias": "value", "enable": "enable", "address": "address"}
-_KEYWORDS = {"and", "or", "not", "xor", "table", "cell", "design", "instance", "use", "library", "config", "small"}
 
 
 def named(text, source, definitions, slots, order):
@@ -43,7 +42,7 @@ def named(text, source, definitions, slots, order):
 
 class _Names:
     def __init__(self, text, source, definitions, slots, order):
-        self.taken = set(re.findall(r"\w+", text)) | _KEYWORDS
+        self.taken = set(re.findall(r"\w+", text))
         self.source, self.definitions, self.names = source, definitions, {}
         self.users = {}
         for slot in slots:
@@ -67,7 +66,8 @@ class _Names:
 
     def _wanted(self, name):
         if name not in self.definitions:
-            return self.source.drivers.get(name) or f"{self._purpose(name)[0]}_reg"
+            kind = "reg" if self.source.kinds[name] == "reg" else "value"
+            return self.source.drivers.get(name) or f"{self._purpose(name)[0]}_{kind}"
         term = self.definitions[name]
         words = self._described(term)
         if words and len(words) <= _LONGEST and not re.match(r"\d", words):

@@ -177,7 +177,7 @@ class _Parser:
             return mark + operation, width, a, b
         if operation in BITWISE and not signed:
             return _fitting(rebuild((operation, max(a[1], b[1])), (a, b)), width)
-        if operation in ("<<", ">>") and not signed and width >= a[1]:
+        if not signed and (operation == ">>" or operation == "<<" and width >= a[1]):
             return operation, width, a, b
         raise _Beyond(operation)
 

@@ -86,6 +86,8 @@ class _Printer:
                 return self.within(term[3], max(width, _natural(term[3])))
             except Unfit:
                 pass
+        if term[0] == ">>" and term[2][1] > term[1]:  # The assignment drops the rest.
+            return self.wide(term, max(width, _natural(term)))
         return self.unmixed(term, max(width, _natural(term)))
 
     def alone(self, term):
@@ -114,6 +116,8 @@ class _Printer:
             return f"{self.closed(term[2], each)} {kind} {self.closed(term[3], each)}"
         if kind[0] == "s" and kind[1:] in COMPARISONS:
             return f"{self.as_signed(term[2])} {kind[1:]} {self.as_signed(term[3])}"
+        if kind == ">>" and term[2][1] > own:
+            raise Unfit(term)
         if kind == "~" and width > own:
             return f"{{ {self.alone(term)} }}"
         return self.wide(term, width if kind in BITWISE or kind in ("mux", ">>") else self.exact(own, width))

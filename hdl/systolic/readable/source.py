@@ -6,11 +6,12 @@ from .parser import parse
 from .printer import assigned, atom, self_determined
 from .terms import LEAVES, cat, const, inverted, slice_of
 
-__all__ = ["NUMBERED", "Slot", "Source"]
+__all__ = ["NUMBERED", "Slot", "Source", "declares"]
 
 NUMBERED = re.compile(r"\b_\d+_\b")
 
 _DECLARED = re.compile(r"  (input|output|wire|reg)( signed)?(?: \[(\d+):0\])? (\w+)( = .*)?;$")
+_INSIDE = re.compile(r"  (wire|reg)(?: signed)?(?: \[\d+:0\])? (\w+)(?: = .*)?;$")
 _ASSIGNED = re.compile(r"  assign (.*?) = (.*);$")
 _GUARD = re.compile(r"( +(?:else )?if \()(!?)([^()]*)\)( begin$|$| )")
 _CLOCKED = re.compile(r"( *(?:else )?)([^\s<>=]*(?:\[.*?\])?) <= (.*);$")
@@ -20,6 +21,11 @@ _CONNECTED = re.compile(r"    \.(\w+)\((.*)\)(,?)$")
 _INSTANCE = re.compile(r"  (?:\w+|\)) (\w+) \($")
 _FUNCTION = re.compile(r"  function \[\d+:0\] (\w+);\n    input \[(\d+):0\] a;\n    input \[(\d+):0\] b;\n"
                        r"    input \[(\d+):0\] s;\n(.*?)  endfunction\n", re.DOTALL)
+
+
+def declares(line):
+    """Whether a line declares a wire or register: the match of its kind and name, or None."""
+    return _INSIDE.match(line)
 
 
 def _plain(text):
