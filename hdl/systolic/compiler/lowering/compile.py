@@ -2,8 +2,8 @@
 
 ::
 
-    fold ─▶ place ─▶ segments ─┬▶ TPU:  nodes to steps ─▶ merged ─▶ ordered ─▶ memory plan ─▶ instructions
-                               └▶ host: its node
+    fold ─▶ order ─▶ place ─▶ segments ─┬▶ TPU:  nodes to steps ─▶ merged ─▶ ordered ─▶ memory plan ─▶ instructions
+                                        └▶ host: its node
 """
 
 import dataclasses
@@ -16,7 +16,7 @@ from ..graph.operators import AssignVariable, Conv2D, ReadVariable
 from ..image import Variable
 from ..layout import Layout
 from ..match import Match
-from ..passes import Segment, fold, place, segments
+from ..passes import Segment, fold, order, place, segments
 from . import memory_plan
 from .nodes import fused, lower_node
 from .places import Map
@@ -50,7 +50,7 @@ def compile_graph(graph: Graph, config: TpuConfig, *, match: Match = Match.LITER
     CompileError
         If it does not fit; the message says what needs how much.
     """
-    graph = fold(graph)
+    graph = order(fold(graph))
     parts, builder = segments(graph, place(graph, config, match)), Builder(config)
     memory, steps = _Memory(builder, graph), list[TpuStep | HostStep]()
     for part in parts:

@@ -26,7 +26,8 @@ _PIECE = 4096
 
 def pieces(out: Map) -> Iterator[tuple[int, int]]:
     """First row and rows of each piece of a map."""
-    rows = max(1, _PIECE // (out.width * out.channels))
+    row = out.width * out.channels
+    rows = max(1, min(_PIECE // row, max(-(-out.height // 2), 1024 // row)))
     for first in range(0, out.height, rows):
         yield first, min(rows, out.height - first)
 
