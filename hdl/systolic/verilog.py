@@ -2,6 +2,7 @@
 
 The top module has flat ports, ``clk``, ``rst`` (synchronous) and those of :mod:`systolic.tops`, so that it can be
 instantiated from plain Verilog. Below it, every repeated part is one module, see :mod:`systolic.gateware.shared`.
+What Yosys writes is made readable by :mod:`systolic.readable`.
 """
 
 import contextlib
@@ -20,6 +21,7 @@ from amaranth.back import rtlil
 
 from .config import Config
 from .gateware.shared import Library
+from .readable import readable
 from .tops import MatrixUnitTop, TpuTop
 from .tpu_config import TpuConfig
 
@@ -27,13 +29,12 @@ __all__ = ["LINT_WAIVERS", "Design", "generate", "write"]
 
 #: What ``verilator -Wall`` would warn of, and why it is as it should be. The generated file says so itself.
 LINT_WAIVERS = {
-    "CASEOVERLAP": "of several conditions that hold, the first counts",
     "DECLFILENAME": "one file holds all modules",
     "PROCASSINIT": "registers that are reset also have initial values, for FPGAs",
     "SYMRSVDWORD": "'switch' is a keyword of C++, not of Verilog",
-    "UNUSEDSIGNAL": "the carry out of a sum, or a field or port that another user of the same part needs",
+    "UNUSEDSIGNAL": "the low bits of a sum, or a field or port that another user of the part needs",
     "WIDTHEXPAND": "operands of unequal width, which Verilog extends as it should",
-    "WIDTHTRUNC": "'!' of a vector, or a shifted word of which the lowest bits are wanted",
+    "WIDTHTRUNC": "a shifted word of which the lowest bits are wanted",
 }
 
 
@@ -122,12 +123,17 @@ def generate(config: Config | TpuConfig) -> "Design":
     Design
     """
     top = TpuTop(config) if isinstance(config, TpuConfig) else MatrixUnitTop(config)
+    body = readable(_numbered(top))
+    return Design(top.name, f"{_header(top)}{body}\n/* verilator lint_restore */\n", top.sidecar)
+
+
+def _numbered(top):
+    """Verilog of all modules as Yosys writes it."""
     library = Library(design=top.name)
     with _garbage_collection_off():
         text = rtlil.convert(top, top.name, library, ports=top.ports, emit_src=False)
     verilog = _rtlil_to_verilog("\n".join([*library.modules.values(), text]), top.memory)
-    body = verilog.partition("*/\n")[2]  # without the line that names the Yosys build
-    return Design(top.name, f"{_header(top)}{body}\n/* verilator lint_restore */\n", top.sidecar)
+    return verilog.partition("*/\n")[2]  # without the line that names the Yosys build
 
 
 def _header(top):

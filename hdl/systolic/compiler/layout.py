@@ -146,6 +146,8 @@ class Layout:
         Bytes from a pixel to the next in x, and in y.
     left, right : int
         Pixels of padding before and behind each row.
+    top, bottom : int
+        Rows of padding before and behind the map.
     """
 
     height: int
@@ -155,10 +157,12 @@ class Layout:
     y_stride: int
     left: int = 0
     right: int = 0
+    top: int = 0
+    bottom: int = 0
 
     @classmethod
     def of(cls, height: int, width: int, channels: int, *, x_stride: int | None = None,
-           border: tuple[int, int] = (0, 0)) -> "Layout":
+           border: tuple[int, int] = (0, 0), rows: tuple[int, int] = (0, 0)) -> "Layout":
         """Rows without gaps, and pixels, too, unless ``x_stride`` leaves some.
 
         Raises
@@ -166,23 +170,25 @@ class Layout:
         CompileError
             If a size is not positive, or the pixels overlap.
         """
-        x_stride, (left, right) = x_stride or channels, border
+        x_stride, (left, right), (top, bottom) = x_stride or channels, border, rows
         for name, value, least in (("height", height, 1), ("width", width, 1), ("channels", channels, 1),
-                                   ("x_stride", x_stride, channels), ("border", min(border), 0)):
+                                   ("x_stride", x_stride, channels), ("border", min(border), 0),
+                                   ("rows", min(rows), 0)):
             if value < least:
                 raise CompileError(f"{name} must be at least {least}, not {value}")
         return cls(height=height, width=width, channels=channels, x_stride=x_stride,
-                   y_stride=(left + width + right) * x_stride, left=left, right=right)
+                   y_stride=(left + width + right) * x_stride, left=left, right=right, top=top, bottom=bottom)
 
     @property
     def size(self) -> int:
         """Bytes from the first of the border to the last."""
-        return (self.height - 1) * self.y_stride + (self.left + self.width + self.right) * self.x_stride
+        rows = self.top + self.height + self.bottom
+        return (rows - 1) * self.y_stride + (self.left + self.width + self.right) * self.x_stride
 
     @property
     def offset(self) -> int:
         """Bytes before the first pixel."""
-        return self.left * self.x_stride
+        return self.top * self.y_stride + self.left * self.x_stride
 
     def part(self, *, height: int | None = None, width: int | None = None) -> "Layout":
         """The first rows, and of each row the first pixels."""

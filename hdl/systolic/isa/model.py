@@ -36,15 +36,15 @@ class ErrorCode(enum.IntEnum):
     FIELD = 3, "a field is zero or too large, or an address not a multiple of the bus width"
     BUFFER = 4, "a region is not inside the unified buffer"
     REGION = 5, "an access outside the declared region"
-    ACCUMULATOR = 6, "a row beyond the last accumulator"
+    ACCUMULATOR = 6, "a row lies beyond the last accumulator entry"
     BUS_READ = 7, "SLVERR or DECERR on a read"
     BUS_WRITE = 8, "SLVERR or DECERR on a write"
     FETCH = 9, "SLVERR or DECERR on an instruction, or a program that is not on a 64-byte boundary or empty"
     END = 10, "the program ends without halt"
-    LEFTOVER = 11, "halt with weight tiles or results that nothing took"
-    WATCHDOG = 12, "nothing moved for as many cycles as the watchdog allows"
-    BUSY = 13, "a doorbell while a program runs"
-    OVERLAP = 14, "an output lies over an input that is read later"
+    LEFTOVER = 11, "halt while weight tiles or results are still unused"
+    WATCHDOG = 12, "no progress within the watchdog's limit of cycles"
+    BUSY = 13, "doorbell written while a program runs"
+    OVERLAP = 14, "an output overwrites an input that is read later"
 
 
 class IsaError(UserError, ValueError):

@@ -1,0 +1,307 @@
+"""The pipeline from a graph to programs.
+
+::
+
+    fold ─▶ order ─▶ place ─▶ segments ─┬▶ TPU:  nodes to steps ─▶ merged ─▶ ordered ─▶ memory plan ─▶ instructions
+                                        └▶ host: its node
+"""
+
+import dataclasses
+
+from ...tpu_config import TpuConfig
+from ..builder import Builder
+from ..compiled import CompiledModel, HostStep, TpuStep
+from ..errors import CompileError
+from ..graph import Graph, Node
+from ..graph.operators import AssignVariable, AveragePool, Conv2D, MaxPool, ReadVariable
+from ..image import Variable
+from ..layout import Layout
+from ..match import Match
+from ..passes import Segment, fold, order, place, segments
+from . import memory_plan
+from .nodes import fused, lower_node
+from .places import Map
+from .schedule import merged, ordered
+from .shapes import layout_of, plain
+from .tasks import Emitter, Lowerer, Step, Task
+from .windows import Kernel, ceil_div, cut
+
+__all__ = ["compile_graph"]
+
+#: Bytes after which an input is loaded in another piece, so that work on the first begins earlier.
+_PIECE = 1024
+
+#: Bands that the buffer has room for: of inputs and outputs, that which is worked on, the next and the last.
+_BANDS = 8
+
+#: Bytes of a band below which nothing is tried.
+_LEAST_BAND = 256
+
+
+def compile_graph(graph: Graph, config: TpuConfig, *, match: Match = Match.LITERT) -> CompiledModel:
+    """Compile a model for a TPU.
+
+    Parameters
+    ----------
+    graph : Graph
+    config : TpuConfig
+    match : Match
+        Whose bits the outputs have.
+
+    Returns
+    -------
+    CompiledModel
+
+    Raises
+    ------
+    CompileError
+        If it does not fit; the message says what needs how much.
+    """
+    graph = order(fold(graph))
+    parts, builder = segments(graph, place(graph, config, match)), Builder(config)
+    memory, steps = _Memory(builder, graph), list[TpuStep | HostStep]()
+    for part in parts:
+        if part.reason:
+            steps.append(HostStep(node=part.nodes[0], reason=part.reason))
+        else:
+            steps.append(_Program(builder, graph, match, part, memory, len([
+                each for each in steps if isinstance(each, TpuStep)])).compile())
+    if not any(isinstance(each, TpuStep) for each in steps):
+        builder.end()
+    return CompiledModel(graph=graph, config=config, match=match, image=builder.image(), steps=tuple(steps))
+
+
+class _Memory:
+    """Where values lie between programs: one variable each, for host and TPU."""
+
+    def __init__(self, builder: Builder, graph: Graph) -> None:
+        self._builder, self._graph = builder, graph
+        self._variables: dict[str, Variable] = {}
+        self._states: dict[str, Variable] = {}
+
+    def input(self, name: str, layout: Layout, images: int, fill: int) -> Variable:
+        """The variable of a value that a program reads; made by the host if it is new."""
+        if name not in self._variables:
+            if images > 1:
+                layout = Layout.of(1, 1, layout.size * images)
+            self._variables[name] = self._builder.input(name, layout, fill=fill)
+        return self._variables[name]
+
+    def output(self, name: str) -> Variable:
+        """The variable of a value that a program writes."""
+        if name not in self._variables:
+            layout, images = layout_of(self._graph.values[name].shape)
+            if images > 1:
+                layout = Layout.of(1, 1, layout.size * images)
+            self._variables[name] = self._builder.output(name, layout)
+        return self._variables[name]
+
+    def state(self, name: str) -> Variable:
+        """The variable of a state, with its first values."""
+        if name not in self._states:
+            first = self._graph.states[name]
+            layout = Layout.of(1, 1, first.size)
+            self._states[name] = self._builder.input(f"state {name}", layout, first)
+        return self._states[name]
+
+    def layout(self, name: str) -> Layout | None:
+        """Layout of a value that lies in memory already."""
+        found = self._variables.get(name)
+        return found.layout if found else None
+
+
+class _NoRoom(CompileError):
+    """The buffer has no room for all that is needed at the same time."""
+
+    def __init__(self, text: str, tasks: list[Task]) -> None:
+        super().__init__(text)
+        self._tasks = tasks
+
+    def largest(self, names: set[str]) -> str:
+        """Of the values with these names, the largest where the most is needed; empty if there is none."""
+        life = memory_plan.lives(self._tasks)
+        needed = [0] * len(self._tasks)
+        for storage, (first, last) in life.items():
+            for number in range(first, last + 1):
+                needed[number] += storage.size
+        worst = needed.index(max(needed))
+        there = [storage for storage, (first, last) in life.items() if first <= worst <= last and storage.name in names]
+        return max(there, key=lambda storage: storage.size).name if there else ""
+
+
+def candidates(graph: Graph, part: Segment) -> set[str]:
+    """Values that can pass through the buffer in bands: made and read by windows and sums alone."""
+    made = {name: node for node in part.nodes for name in node.outputs}
+    readers: dict[str, list[Node]] = {}
+    for node in part.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    def fits(name: str) -> bool:
+        maker = made[name].operator if name in made else None
+        if isinstance(maker, AveragePool | MaxPool) and any(map(any, maker.padding)):
+            return False
+        return (layout_of(graph.values[name].shape)[1] == 1 and (maker is None or maker.kind in _BANDED)
+                and all(node.kind in _BANDED for node in readers.get(name, [])))
+    return {name for name in {*part.inputs, *made} if fits(name)}
+
+
+_BANDED = {"Conv2D", "DepthwiseConv2D", "AveragePool", "MaxPool", "Add", "Unary"}
+
+
+class _Program:
+    """One segment on the TPU."""
+
+    def __init__(self, builder: Builder, graph: Graph, match: Match, part: Segment, memory: _Memory,
+                 number: int) -> None:
+        self._builder, self._graph, self._match = builder, graph, match
+        self._part, self._memory, self._number = part, memory, number
+        self._inputs: dict[str, str] = {}
+        self._variables = {name: self._variable(name) for name in part.inputs}
+
+    def _variable(self, name: str) -> Variable:
+        """Where an input is: if the host writes it, with the border that suits."""
+        value, there = self._graph.values[name], self._memory.layout(name)
+        layout, images = layout_of(value.shape)
+        if there is None and images == 1:
+            layout = self._bordered(name, layout)
+        variable = self._memory.input(name, layout, images, value.scale[1] if value.quantisation else 0)
+        if name in self._builder.input_names:
+            self._inputs[name] = name
+        return variable
+
+    def compile(self) -> TpuStep:
+        """Emit it. What the buffer has no room for passes through it in bands, the largest values first."""
+        for name in self._part.outputs:
+            self._memory.output(name)
+        for node in self._part.nodes:
+            if isinstance(node.operator, ReadVariable | AssignVariable):
+                self._memory.state(node.operator.variable)
+        spilled, band = dict[str, int](), self._builder.config.buffer_size // _BANDS
+        while True:
+            try:
+                with self._builder.attempt():
+                    return self._compile(spilled, band)
+            except _NoRoom as error:
+                name = error.largest(candidates(self._graph, self._part) - set(spilled))
+                if name:
+                    spilled[name] = self._address(name)
+                elif spilled and band > _LEAST_BAND:
+                    band //= 2
+                else:
+                    raise
+
+    def _address(self, name: str) -> int:
+        """In memory, of a value that does not fit into the buffer."""
+        if name in self._variables:
+            return self._variables[name].address
+        if name in self._part.outputs:
+            return self._memory.output(name).address
+        return self._builder.memory.take(layout_of(self._graph.values[name].shape)[0].size).base
+
+    def _compile(self, spilled: dict[str, int], band: int) -> TpuStep:
+        builder, part = self._builder, self._part
+        self._lowerer = lowerer = Lowerer(builder, self._graph, self._match, spilled=spilled, band=band)
+        self._pending: list[Task] = []
+        for name in part.inputs:
+            self._input(name)
+        followers = fused(lowerer.graph, part.nodes, lowerer.uses)
+        gone = {node.name for node in followers.values()}
+        for node in part.nodes:
+            if node.name not in gone:
+                self._node(node, followers.get(node.name))
+        for name in part.outputs:
+            self._output(name)
+        tasks = ordered(merged(_loaded(lowerer.steps, self._pending)))
+        try:
+            memory_plan.place(tasks, size=builder.config.buffer_size, alignment=builder.config.banks)
+        except CompileError as error:
+            raise _NoRoom(str(error), tasks) from error
+        layers: list[str] = []
+        emitter = Emitter(builder)
+        for task in tasks:
+            task.emit(emitter)
+            layers += [task.node] * (len(builder.operations) - len(layers))
+        builder.end()
+        builder.macs += lowerer.macs
+        return TpuStep(program=self._number, inputs=self._inputs, outputs={name: name for name in part.outputs},
+                       layers=(*layers, ""))
+
+    def _input(self, name: str) -> None:
+        """A value from outside, which is loaded in pieces, unless it passes through in bands."""
+        _, images = layout_of(self._graph.values[name].shape)
+        variable = self._variables[name]
+        layout = variable.layout if images == 1 else layout_of(self._graph.values[name].shape)[0]
+        made = self._lowerer.map(name, layout, images)
+        if not made.in_memory:
+            self._load(made, variable.address)
+
+    def _load(self, made: Map, address: int) -> None:
+        size, bus = made.layout.size * made.images, self._lowerer.config.bus_bytes
+        step = max(_PIECE, ceil_div(size, 8)) // bus * bus
+        for low in range(0, size, step):
+            self._pending.append(self._lowerer.copy("read_host_memory", "", address, made, low, min(low + step, size)))
+
+    def _bordered(self, name: str, layout: Layout) -> Layout:
+        """With the padding of its convolutions, if they take fewer tiles so."""
+        readers = [node for node in self._part.nodes if name in node.inputs]
+        if not readers or not all(isinstance(node.operator, Conv2D) for node in readers):
+            return layout
+        rows, best = self._builder.config.matrix.arch.rows, layout
+        kernels = []
+        for node in readers:
+            operator, w = node.operator, self._graph.operands(node)[1]
+            assert isinstance(operator, Conv2D)
+            kernels.append(Kernel(size=(w.shape[0], w.shape[1]), strides=operator.strides,
+                                  dilations=operator.dilations, padding=operator.padding))
+        sides = tuple(max(max(k.padding[1][side], 0) for k in kernels) for side in range(2))
+        ends = tuple(max(max(k.padding[0][side], 0) for k in kernels) for side in range(2))
+        more = max(k.size[0] for k in kernels)
+        for border, around in (((0, 0), (0, 0)), (sides, (0, 0)), (sides, (ends[0], ends[1] + more))):
+            tried = Layout.of(layout.height, layout.width, layout.channels, border=(border[0], border[1]),
+                              rows=(around[0], around[1]))
+            if _tiles(kernels, tried, rows) < _tiles(kernels, best, rows):
+                best = tried
+        return best
+
+    def _node(self, node: Node, follower: Node | None) -> None:
+        lowerer, operator = self._lowerer, node.operator
+        if isinstance(operator, ReadVariable):
+            layout, images = layout_of(lowerer.graph.results(node)[0].shape)
+            self._load(lowerer.map(node.outputs[0], layout, images), self._memory.state(operator.variable).address)
+        elif isinstance(operator, AssignVariable):
+            # What was read of it is loaded before.
+            lowerer.steps.append(Step(loads=[*self._pending]))
+            self._pending.clear()
+            self._store(node, node.inputs[0], self._memory.state(operator.variable).address)
+        else:
+            lower_node(lowerer, node, follower)
+
+    def _output(self, name: str) -> None:
+        node = next(node for node in self._part.nodes if name in node.outputs)
+        self._store(node, name, self._memory.output(name).address)
+
+    def _store(self, node: Node, name: str, address: int) -> None:
+        lowerer = self._lowerer
+        if lowerer.maps[name].in_memory:
+            return
+        made = plain(lowerer, node, lowerer.maps[name])
+        size = made.layout.size * made.images
+        lowerer.steps.append(Step(stores=[lowerer.copy("write_host_memory", node.name, address, dataclasses.replace(
+            made, offset=made.offset + made.layout.offset), 0, size)]))
+
+
+def _tiles(kernels: list[Kernel], layout: Layout, rows: int) -> int:
+    from .places import Storage
+    return sum(cut(kernel, Map(storage=Storage("", 0), layout=layout), rows).tiles for kernel in kernels)
+
+
+def _loaded(steps: list[Step], pending: list[Task]) -> list[Step]:
+    """With each pending load at the first step that needs it; what none needs, at the last."""
+    left = list(pending)
+    for step in steps:
+        needed = [task for task in left if any(mine.conflicts(task) for mine in step.tasks)]
+        step.loads[:0] = needed
+        left = [task for task in left if task not in needed]
+    if left:
+        steps.append(Step(loads=left))
+    return steps

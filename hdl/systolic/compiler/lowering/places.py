@@ -1,0 +1,118 @@
+"""Where values lie in the unified buffer: storage, whose address comes last, and feature maps in it."""
+
+import dataclasses
+from collections.abc import Iterator
+
+from ..layout import Layout
+
+__all__ = ["Access", "Map", "Storage"]
+
+
+@dataclasses.dataclass(eq=False)
+class Storage:
+    """Bytes of the unified buffer for as long as they are needed; or of memory, for good.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    size : int
+    address : int
+        Its first byte; -1 until the memory plan is made.
+    memory : bool
+        Whether it is in memory, and its address is there.
+    """
+
+    name: str
+    size: int
+    address: int = -1
+    memory: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
+class Access:
+    """Bytes [low, high) of a storage that are read or written."""
+
+    storage: Storage
+    low: int
+    high: int
+
+    def overlaps(self, other: "Access") -> bool:
+        """Whether they share a byte."""
+        return self.storage is other.storage and self.low < other.high and other.low < self.high
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Map:
+    """A value as feature maps: ``images`` of them, ``image_stride`` bytes apart.
+
+    Parameters
+    ----------
+    storage : Storage
+    layout : Layout
+        Of one image.
+    offset : int
+        Of the first image, in the storage.
+    images, image_stride : int
+    """
+
+    storage: Storage
+    layout: Layout
+    offset: int = 0
+    images: int = 1
+    image_stride: int = 0
+
+    @property
+    def height(self) -> int:
+        """Rows of an image."""
+        return self.layout.height
+
+    @property
+    def width(self) -> int:
+        """Pixels of a row."""
+        return self.layout.width
+
+    @property
+    def channels(self) -> int:
+        """Bytes of a pixel."""
+        return self.layout.channels
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether it is too large for the buffer, and passes through it in bands of rows."""
+        return self.storage.memory
+
+    @property
+    def plain(self) -> bool:
+        """Whether all bytes follow each other without gaps or borders."""
+        layout = self.layout
+        return (layout.x_stride == layout.channels and layout.y_stride == layout.width * layout.channels
+                and not (layout.left or layout.right or layout.top or layout.bottom)
+                and (self.images == 1 or self.image_stride == layout.height * layout.y_stride))
+
+    def start(self) -> int:
+        """Address of the first pixel; the storage must have one."""
+        assert self.storage.address >= 0
+        return self.storage.address + self.offset + self.layout.offset
+
+    def image(self, number: int) -> "Map":
+        """One image."""
+        return dataclasses.replace(self, offset=self.offset + number * self.image_stride, images=1, image_stride=0)
+
+    def each(self) -> Iterator["Map"]:
+        """Every image."""
+        return map(self.image, range(self.images))
+
+    def rows(self, first: int, count: int) -> Access:
+        """Bytes from the first pixel of a row of a single image to the last of the last, those there are."""
+        first, end = max(first, 0), min(first + count, self.height)
+        layout, base = self.layout, self.offset + self.layout.offset
+        if end <= first:
+            return Access(self.storage, 0, 0)
+        return Access(self.storage, base + first * layout.y_stride,
+                      base + (end - 1) * layout.y_stride + (layout.width - 1) * layout.x_stride + layout.channels)
+
+    def channel_slice(self, first: int, count: int) -> "Map":
+        """Channels from ``first`` on, of every pixel: the same bytes."""
+        layout = dataclasses.replace(self.layout, channels=count, left=0, right=0, top=0, bottom=0)
+        return dataclasses.replace(self, layout=layout, offset=self.offset + self.layout.offset + first)

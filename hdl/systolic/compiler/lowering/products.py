@@ -1,0 +1,271 @@
+"""Products: convolutions and dense layers, each a matrix_multiply per stripe of rows and an activate per C outputs."""
+
+import dataclasses
+from collections.abc import Callable, Iterator, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ...isa import RECORD_BYTES
+from ..builder import Tiles
+from ..graph import Node
+from ..graph.operators import Conv2D, DepthwiseConv2D, TransposeConv2D
+from ..layout import Layout, cut_tiles
+from ..match import Rounded, product
+from ..quantise import Requantisation
+from .places import Access, Map, Storage
+from .tasks import Emitter, Lowerer, Step, Task, per_output
+from .windows import Cut, Kernel, bands, ceil_div, cut
+
+__all__ = ["conv", "dense", "depthwise", "transposed"]
+
+Int8Array = npt.NDArray[np.int8]
+
+#: Fewest rows of the array per tile for which a layer is cut in two, so that the next can begin beside its end: twice
+#: what it takes to shift a tile in.
+_WORTH = 2
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Product:
+    """What stripes of a product have in common.
+
+    Parameters
+    ----------
+    node : Node
+    x, out : Map
+        Of one image.
+    kernel : Kernel
+    tiles : Tiles
+    fields : function of input and (first_y, first_x, y_count, x_count) to fields of matrix_multiply
+    sums : tuple of (int, int)
+        First output channel and channels of each sum.
+    parameters : Storage
+        A record per output.
+    loads : list of Task
+    rounded : Rounded
+    table : Storage or None
+    padding : int
+        Code of pixels outside the map.
+    beyond : int
+        Bytes that rows of the array reach beyond the last pixel.
+    """
+
+    node: Node
+    x: Map
+    out: Map
+    kernel: Kernel
+    tiles: Tiles
+    fields: Callable[[Map, tuple[int, int, int, int]], dict[str, int]]
+    sums: tuple[tuple[int, int], ...]
+    parameters: Storage
+    loads: tuple[Task, ...]
+    rounded: Rounded
+    table: Storage | None = None
+    padding: int = 0
+    beyond: int = 0
+
+    def reads(self, part: tuple[int, int, int, int]) -> Access:
+        """Bytes of the input that a stripe reads."""
+        read = self.x.rows(*self.kernel.inputs(part[0], part[2]))
+        return dataclasses.replace(read, high=read.high + self.beyond)
+
+
+def parts(lowerer: Lowerer, out: Map, begin: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """First row and column, rows and columns of each stripe of rows of an output for which there are accumulators.
+
+    At least two, if that leaves enough rows per tile: work on the next layer then begins beside the end of this one.
+    """
+    arch = lowerer.config.matrix.arch
+    depth = min(arch.accumulator_depth, max(arch.result_fifo_depth, 1))
+    columns = min(out.width, depth)
+    most = max(depth // columns, 1)
+    stripes = ceil_div(height, most)
+    if stripes == 1 and height > 1 and height * out.width >= 2 * _WORTH * arch.rows:
+        stripes = 2
+    rows = ceil_div(height, stripes)
+    for first in range(begin, begin + height, rows):
+        for column in range(0, out.width, columns):
+            yield first, column, min(rows, begin + height - first), min(columns, out.width - column)
+
+
+def emit_product(lowerer: Lowerer, made: Product) -> None:
+    """Steps of one image; in bands, if input or output is in memory."""
+    for first, rows in bands(lowerer, made.kernel, made.x, made.out):
+        x, loads = lowerer.band_in(made.node, made.x, *made.kernel.inputs(first, rows))
+        out, stores = lowerer.band_out(made.node, made.out, first, rows)
+        begin = len(lowerer.steps)
+        _emit_band(lowerer, dataclasses.replace(made, x=x, out=out), first, rows)
+        lowerer.steps[begin].loads += loads
+        lowerer.steps[-1].stores += stores
+
+
+def _emit_band(lowerer: Lowerer, made: Product, first: int, rows: int) -> None:
+    for part in parts(lowerer, made.out, first, rows):
+        array = Task(node=made.node.name, emit=_multiply(made, part), reads=(made.reads(part),))
+        vector = [_activate(made, part, *each) for each in made.sums]
+        lowerer.steps.append(Step(weights=lowerer.weights(made.node, made.tiles), array=array, vector=vector,
+                                  loads=list(made.loads)))
+
+
+def _multiply(made: Product, part: tuple[int, int, int, int]) -> Callable[[Emitter], None]:
+    def emit(emitter: Emitter) -> None:
+        emitter("matrix_multiply", finish=1, padding=made.padding, **made.fields(made.x, part))
+    return emit
+
+
+def _activate(made: Product, part: tuple[int, int, int, int], channel: int, channels: int) -> Task:
+    first, column, rows, cols = part
+    out = made.out.channel_slice(channel, channels)
+    layout, scale, parameters = out.layout, made.rounded.scale, made.parameters
+
+    def emit(emitter: Emitter) -> None:
+        emitter.vector("activate", made.rounded.rounding, made.table,
+                       base=out.start() + first * layout.y_stride + column * layout.x_stride,
+                       x_count=cols, y_count=rows, channels=channels, x_stride=layout.x_stride,
+                       y_stride=layout.y_stride, per_channel=1,
+                       parameters=parameters.address + channel * RECORD_BYTES, **scale.fields)
+    reads = (Access(parameters, channel * RECORD_BYTES, (channel + channels) * RECORD_BYTES),
+             *(Access(each, 0, each.size) for each in (made.table,) if each))
+    return Task(node=made.node.name, emit=emit, reads=reads, writes=(made.out.rows(first, rows),),
+                holds=(made.reads(part),))
+
+
+def _sums(outputs: int, width: int) -> tuple[tuple[int, int], ...]:
+    return tuple((first, min(width, outputs - first)) for first in range(0, outputs, width))
+
+
+def _counts(outputs: int, width: int) -> dict[str, int]:
+    """Fields of sums of ``width`` outputs each."""
+    count, last = ceil_div(outputs, width), (outputs - 1) % width
+    return {"n_count": count, "n_less": width - 1 if count > 1 else last, "n_last_less": last}
+
+
+def _records(lowerer: Lowerer, node: Node, scale: Requantisation, outputs: int) -> tuple[Storage, list[Task]]:
+    storage, task = lowerer.constant(node, scale.records(range(outputs)))
+    return storage, [task]
+
+
+def _table(lowerer: Lowerer, node: Node, table: Int8Array | None) -> tuple[Storage | None, list[Task]]:
+    if table is None:
+        return None, []
+    storage, task = lowerer.constant(node, table.tobytes())
+    return storage, [task]
+
+
+def conv(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array | None = None) -> None:
+    """Conv2D."""
+    operator, w = node.operator, _weights(lowerer, node)
+    assert isinstance(operator, Conv2D)
+    kernel = Kernel(size=(w.shape[0], w.shape[1]), strides=operator.strides, dilations=operator.dilations,
+                    padding=operator.padding)
+    _product(lowerer, node, x, out, kernel, w, product(lowerer.graph, node, lowerer.match), table)
+
+
+def dense(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array | None = None) -> None:
+    """Dense: a convolution with a kernel of one pixel."""
+    w = _weights(lowerer, node)
+    _product(lowerer, node, x, out, Kernel(size=(1, 1)), w[None, None],
+             product(lowerer.graph, node, lowerer.match), table)
+
+
+def _weights(lowerer: Lowerer, node: Node) -> Int8Array:
+    w = lowerer.graph.operands(node)[1].constant
+    assert w is not None
+    return w
+
+
+def _product(lowerer: Lowerer, node: Node, x: Map, out: Map, kernel: Kernel, w: Int8Array, rounded: Rounded,
+             table: Int8Array | None) -> None:
+    arch = lowerer.config.matrix.arch
+    way = cut(kernel, x, arch.rows)
+    tiles = lowerer.builder.tiles(cut_tiles(lowerer.config, way.weights(w, x)))
+    parameters, loads = _records(lowerer, node, rounded.scale, w.shape[3])
+    looked, more = _table(lowerer, node, table)
+    counts = _counts(w.shape[3], arch.cols)
+    for here, there in zip(x.each(), out.each(), strict=True):
+        emit_product(lowerer, Product(
+            node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(w.shape[3], arch.cols),
+            fields=lambda x, part: way.fields(kernel, x, arch.rows, part) | counts,
+            parameters=parameters, loads=(*loads, *more), rounded=rounded, table=looked,
+            padding=lowerer.graph.operands(node)[0].scale[1], beyond=-way.depth % arch.rows))
+    lowerer.macs += out.images * out.height * out.width * w.size
+
+
+def depthwise(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array | None = None) -> None:
+    """DepthwiseConv2D: min(R, C) channels at a time on the diagonal; several outputs a channel are a staircase."""
+    operator, w, arch = node.operator, _weights(lowerer, node), lowerer.config.matrix.arch
+    assert isinstance(operator, DepthwiseConv2D)
+    multiplier, outputs = operator.multiplier, w.shape[2]
+    inputs = max(1, min(arch.rows, arch.cols // multiplier))  # per sum
+    width = inputs * multiplier
+    kernel = Kernel(size=(w.shape[0], w.shape[1]), strides=operator.strides, dilations=operator.dilations,
+                    padding=operator.padding)
+    steps = w.shape[0] * w.shape[1]
+    whole = np.pad(w.reshape(steps, outputs), [(0, 0), (0, -outputs % width)])
+    blocks = whole.reshape(steps, -1, width).transpose(1, 0, 2).reshape(-1, width)
+    if multiplier == 1:
+        tiles = lowerer.builder.tiles(np.pad(blocks, [(0, 0), (0, arch.cols - width)]), diagonal=True)
+    else:
+        full = np.zeros((len(blocks), arch.rows, arch.cols), np.int8)
+        full[:, np.arange(width) // multiplier, np.arange(width)] = blocks
+        tiles = lowerer.builder.tiles(full)
+    rounded = product(lowerer.graph, node, lowerer.match)
+    parameters, loads = _records(lowerer, node, rounded.scale, outputs)
+    looked, more = _table(lowerer, node, table)
+    way, useful = Cut(kind="pixels", group=1, tiles=steps, depth=1), inputs - 1 if multiplier > 1 else 0
+    fixed = _counts(outputs, width) | {"n_stride": inputs, "k_less": useful, "k_last_less": useful}
+    for here, there in zip(x.each(), out.each(), strict=True):
+        emit_product(lowerer, Product(
+            node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(outputs, width),
+            fields=lambda x, part: way.fields(kernel, x, arch.rows, part) | fixed,
+            parameters=parameters, loads=(*loads, *more), rounded=rounded, table=looked,
+            padding=lowerer.graph.operands(node)[0].scale[1],
+            beyond=(ceil_div(outputs, width) - 1) * inputs + arch.rows - x.channels))
+    lowerer.macs += out.images * out.height * out.width * w.size
+
+
+def transposed(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array | None = None) -> None:
+    """TransposeConv2D: a convolution for each place that an output has between the strides."""
+    operator, w = node.operator, _weights(lowerer, node)
+    assert isinstance(operator, TransposeConv2D)
+    (sy, sx), ((top, _), (left, _)) = operator.strides, operator.padding
+    rounded, zero = product(lowerer.graph, node, lowerer.match), lowerer.graph.operands(node)[0].scale[1]
+    for py in range(min(sy, out.height)):
+        for px in range(min(sx, out.width)):
+            taps = [_taps(w.shape[axis], step, before, place) for axis, step, before, place in (
+                (0, sy, top, py), (1, sx, left, px))]
+            chosen = w[np.ix_(taps[0][0], taps[1][0])] if all(len(each[0]) for each in taps) else np.zeros(
+                (1, 1, *w.shape[2:]), np.int8)
+            # The zero point of the taps that are not here is not in the sums.
+            rest = zero * (w.sum(axis=(0, 1, 2), dtype=np.int64) - chosen.sum(axis=(0, 1, 2), dtype=np.int64))
+            scale = dataclasses.replace(rounded.scale, bias=per_output(rounded.scale.bias, w.shape[3]) + rest)
+            size = [len(range(place, length, step)) for place, length, step in (
+                (py, out.height, sy), (px, out.width, sx))]
+            kernel = Kernel(size=(chosen.shape[0], chosen.shape[1]), padding=tuple(  # type: ignore[arg-type]
+                (each[1], max(count + each_size - 1 - each[1] - length, 0)) for each, count, each_size, length in zip(
+                    taps, size, chosen.shape[:2], (x.height, x.width), strict=True)))
+            _product(lowerer, node, x, _phase(out, (py, px), (sy, sx), size), kernel, chosen,
+                     Rounded(rounded.rounding, scale), table)
+
+
+def _taps(length: int, step: int, before: int, place: int) -> tuple[list[int], int]:
+    """Kernel indices that reach outputs ``place``, ``place + step``, ..., by input pixel, and the padding in front.
+
+    Output o takes input i by tap k = o + before - i * step; for o = place + step * n, i goes from n + shift - taps + 1.
+    """
+    taps = [tap for tap in range(length) if (place + before - tap) % step == 0]
+    if not taps:
+        return [], 0
+    taps.reverse()  # the largest tap is of the first input
+    first = (place + before - taps[0]) // step
+    return taps, -first
+
+
+def _phase(out: Map, place: Sequence[int], strides: Sequence[int], size: Sequence[int]) -> Map:
+    """Every so manieth pixel of a map."""
+    layout = out.layout
+    made = Layout(height=size[0], width=size[1], channels=layout.channels, x_stride=strides[1] * layout.x_stride,
+                  y_stride=strides[0] * layout.y_stride)
+    offset = out.offset + layout.offset + place[0] * layout.y_stride + place[1] * layout.x_stride
+    return dataclasses.replace(out, layout=made, offset=offset)

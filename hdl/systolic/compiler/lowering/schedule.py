@@ -1,0 +1,90 @@
+"""In which order steps run: products first, and beside them what became of the sums before.
+
+The machine issues in order, and a unit takes two instructions at most; so what waits holds up all that comes after. The
+order therefore has, for a step k::
+
+    loads of step k + 1, weights of the next product, product k, product k + 1 if it can, then the activations of step k
+
+Work of the activation unit alone goes right behind the step that makes its last input.
+"""
+
+from collections.abc import Iterable
+
+from .tasks import Step, Task
+
+__all__ = ["merged", "ordered"]
+
+
+def merged(steps: Iterable[Step]) -> list[Step]:
+    """Steps with a product each, as far as there are products: work of the activation unit alone joins the step that
+    it has to wait for."""
+    out: list[Step] = []
+    for step in steps:
+        place = len(out)
+        if step.array is None:
+            place = next((number for number in reversed(range(len(out))) if _after(step, out[number])), len(out))
+        if place == len(out):
+            out.append(step)
+            continue
+        here = out[place]
+        if any(load.conflicts(store) for load in step.loads for store in here.stores):
+            out.insert(place + 1, step)
+            continue
+        here.vector += step.vector
+        here.loads += step.loads
+        here.stores += step.stores
+    return out
+
+
+def _after(step: Step, earlier: Step) -> bool:
+    return any(mine.conflicts(other) for mine in step.tasks for other in earlier.tasks)
+
+
+def ordered(steps: list[Step]) -> list[Task]:
+    """All tasks in the order of the program."""
+    return _Order(steps).run()
+
+
+class _Order:
+    def __init__(self, steps: list[Step]) -> None:
+        self._steps, self._out, self._done = steps, list[Task](), set[int]()
+        self._next = [next((k for k in range(number + 1, len(steps)) if steps[k].array), None)
+                      for number in range(len(steps))]
+
+    def _emit(self, *tasks: Task | None) -> None:
+        for task in tasks:
+            if task is not None and id(task) not in self._done:
+                self._done.add(id(task))
+                self._out.append(task)
+
+    def run(self) -> list[Task]:
+        steps, late = self._steps, list[Task]()
+        for number, step in enumerate(steps):
+            # What is loaded from memory may have to be stored first.
+            if any(load.conflicts(store) for load in step.loads for store in late):
+                self._emit(*late)
+            self._emit(*step.loads)
+            waiting = [*late, *step.stores]
+            if number + 1 < len(steps):
+                self._emit(*(load for load in steps[number + 1].loads
+                             if not any(load.conflicts(store) for store in waiting)))
+            if step.array and id(step.array) not in self._done:
+                self._emit(step.weights)
+                after = self._next[number]
+                if after is not None:
+                    self._emit(steps[after].weights)
+                self._emit(step.array)
+            self._hoist(number)
+            self._emit(*step.vector)
+            self._emit(*late)
+            late = [*step.stores]
+        self._emit(*late)
+        return self._out
+
+    def _hoist(self, number: int) -> None:
+        """The next product before the activations of this step, if it does not read what they write."""
+        following = self._steps[number + 1] if number + 1 < len(self._steps) else None
+        if following is None or following.array is None or any(id(load) not in self._done for load in following.loads):
+            return
+        if not any(following.array.conflicts(task) for task in self._steps[number].vector):
+            self._emit(following.weights, following.array)

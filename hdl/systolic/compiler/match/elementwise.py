@@ -1,0 +1,67 @@
+"""Sums of two maps, and averages."""
+
+import math
+
+import numpy as np
+
+from ..graph import Graph, Node
+from ..graph.operators import AveragePool, Clamped
+from ..quantise import Addition
+from ..quantise import addition as tflite_addition
+from ..quantise import average as of_pixels
+from .runtimes import Match, Rounded
+
+__all__ = ["addition", "average", "xnnpack_multipliers"]
+
+
+def addition(graph: Graph, node: Node, match: Match) -> Rounded | None:
+    """Records of an Add; None if the TPU's ``add`` cannot have the runtime's bits."""
+    first, second = graph.operands(node)
+    (y,) = graph.results(node)
+    assert isinstance(node.operator, Clamped)
+    bounds = {"low": node.operator.low, "high": node.operator.high}
+    if match in (Match.REFERENCE, Match.MICRO):
+        return Rounded("double", tflite_addition(first.scale, second.scale, y.scale, **bounds))
+    if match is Match.ONNXRUNTIME:
+        return None
+    return _xnnpack_addition(first.scale, second.scale, y.scale, **bounds)
+
+
+def xnnpack_multipliers(first: float, second: float, output: float) -> tuple[int, int, int] | None:
+    """Multipliers of 21 bits at most and the shift of XNNPACK's addition (src/microparams-init.c); None where XNNPACK
+    leaves the operator to others."""
+    ratios = [np.float32(np.float32(scale) / np.float32(output)) for scale in (first, second)]
+    if not all(2.0**-10 <= ratio < 2.0**8 for ratio in ratios):
+        return None
+    shift = 20 - (math.frexp(float(max(ratios)))[1] - 1)
+    a, b = (int(np.rint(np.ldexp(np.float64(ratio), shift))) for ratio in ratios)
+    return a, b, shift
+
+
+def _xnnpack_addition(first: tuple[float, int], second: tuple[float, int], output: tuple[float, int], *, low: int,
+                      high: int) -> Rounded | None:
+    """A multiplier of 21 bits times an input is exact in the TPU's first two scalings; the third is the shift."""
+    found = xnnpack_multipliers(first[0], second[0], output[0])
+    if found is None:
+        return None
+    *small, shift = found
+    spread = [30 - (each.bit_length() - 1) for each in small]
+    multiplier = np.array([*(each << by for each, by in zip(small, spread, strict=True)), 1 << 30])
+    shifts = np.array([*(11 - by for by in spread), 1 - shift])
+    bias = np.array([-first[1] << 20, -second[1] << 20, 0])
+    return Rounded("single", Addition(bias=bias, multiplier=multiplier, shift=shifts, zero_point=output[1], low=low,
+                                      high=high))
+
+
+def average(graph: Graph, node: Node, match: Match, count: int) -> Rounded | None:
+    """Of sums of ``count`` pixels, for AveragePool and Mean; None if the TPU cannot have the runtime's bits.
+
+    Codes are averaged as they are, halves away from zero, where input and output have one scale.
+    """
+    (x,), (y,) = graph.operands(node), graph.results(node)
+    if match is Match.ONNXRUNTIME or node.kind != "AveragePool" or x.scale != y.scale:
+        return None
+    assert isinstance(node.operator, AveragePool)
+    made = of_pixels(count)
+    return Rounded("single", type(made)(bias=made.bias, multiplier=made.multiplier, shift=made.shift,
+                                        low=node.operator.low, high=node.operator.high))
