@@ -74,10 +74,10 @@ def _streamed(base: str, size: str, first: str, stride: str, *more: tuple[str, s
 
 INSTRUCTIONS = (
     Instruction(name="nop", opcode=0x00, unit="sequencer", doc="Does nothing."),
-    Instruction(name="halt", opcode=0x01, unit="sequencer",
+    Instruction(name="halt", opcode=0x01, unit="sequencer", waits=True,
                 doc="Waits until every unit has finished, ends the program and raises an interrupt."),
-    Instruction(name="sync", opcode=0x02, unit="sequencer", doc="Waits until every unit has finished."),
-    Instruction(name="interrupt", opcode=0x03, unit="sequencer",
+    Instruction(name="sync", opcode=0x02, unit="sequencer", waits=True, doc="Waits until every unit has finished."),
+    Instruction(name="interrupt", opcode=0x03, unit="sequencer", waits=True,
                 doc="Waits until every unit has finished, raises an interrupt and continues."),
     Instruction(name="debug_tag", opcode=0x04, unit="sequencer", doc="Writes a number to the debug tag register.",
                 fields=(_word("tag", 1, "the number"),)),

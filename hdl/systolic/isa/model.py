@@ -119,12 +119,16 @@ class Region:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Instruction:
-    """A row of the table."""
+    """A row of the table.
+
+    ``waits``: the sequencer executes it once no instruction is in flight.
+    """
 
     name: str
     opcode: int
     unit: str
     doc: str
+    waits: bool = False
     fields: tuple[Field, ...] = ()
     regions: tuple[Region, ...] = ()
 

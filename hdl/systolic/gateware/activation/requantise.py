@@ -208,7 +208,7 @@ class Requantise(Shared):
         above = zeros & ~(low & higher).any() & ~edge
         below = ones & ~(~low & at).any()
         half = held[point - 1]
-        # A tie goes to the even side; else the half decides, but for what float32 takes for a tie.
+        # What counts as a tie goes to the even side; else the bit of a half decides.
         up = Mux(Mux(half, above, below), held[point], half)
         # The others keep one bit behind the point, that which is cut off first.
         integer = Mux(self.fp32, held[point:].as_signed(), held[_ZEROS + 1:].as_signed())

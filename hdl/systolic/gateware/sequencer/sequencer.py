@@ -171,7 +171,7 @@ class Sequencer(Shared):
         with m.Elif(decoder.executor.any()):
             m.d.sync += self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE))
         with m.Else():
-            waits = Cat(opcode == _OPCODE[name] for name in ("sync", "interrupt", "halt")).any()
+            waits = Cat(opcode == each.opcode for each in isa.INSTRUCTIONS if each.waits).any()
             with m.If(waits):
                 m.d.sync += self.state.eq(State.QUIET)
             with m.Else():
