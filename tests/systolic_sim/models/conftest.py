@@ -5,22 +5,18 @@ import os
 import pathlib
 
 import numpy as np
-import pytest
 from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
 from systolic.compiler.match import Match
 
-#: Those of MLPerf Tiny, in a folder beside a checkout.
+#: Those of MLPerf Tiny.
 NAMES = ("ad01_int8", "kws_ref_model", "pretrainedResnet_quant")
 
 
 def mlperf_tiny(name):
-    """Path of a model; skips the test where it is not there."""
-    for folder in pathlib.Path(__file__).resolve().parents:
-        path = folder / "shared" / "models" / f"{name}.tflite"
-        if path.exists():
-            return path
-    pytest.skip("the MLPerf Tiny models are not in a folder shared/models beside the checkout")
+    """Path of a model; for tests that need ``mlperf_tiny``."""
+    folders = (each / "shared" / "models" for each in pathlib.Path(__file__).resolve().parents)
+    return next(each for each in folders if each.exists()) / f"{name}.tflite"
 
 
 class LiteRt:

@@ -68,6 +68,7 @@ def test_random_models(first):
         check(graph, tpu_preset(PRESETS[seed % 4]), MATCHES[seed // 4 % 2], 2, seed)
 
 
+@pytest.mark.needs("mlperf_tiny")
 @pytest.mark.parametrize("preset", PRESETS[1:])
 @pytest.mark.parametrize("match", MATCHES)
 @pytest.mark.parametrize("name", NAMES)
@@ -75,6 +76,7 @@ def test_mlperf_tiny(name, match, preset):
     check(read_model(mlperf_tiny(name)), tpu_preset(preset), match, 2)
 
 
+@pytest.mark.needs("mlperf_tiny")
 @pytest.mark.parametrize("kilobytes", [48, 24, 14])
 def test_maps_larger_than_the_buffer(kilobytes):
     """They pass through it in bands: exact, and no byte much more often than it must."""
@@ -82,6 +84,7 @@ def test_maps_larger_than_the_buffer(kilobytes):
     check(graph, dataclasses.replace(tpu_preset("tpu_16x16"), buffer_size=kilobytes * 1024), Match.LITERT, 1)
 
 
+@pytest.mark.needs("mlperf_tiny")
 @pytest.mark.parametrize("name, most", [("pretrainedResnet_quant", 61_000), ("kws_ref_model", 32_000),
                                         ("ad01_int8", 39_500)])
 def test_cycles(name, most):

@@ -28,6 +28,7 @@ def test_random_models(first, match):
         compare(random_model(np.random.default_rng(seed)), match, 2, seed)
 
 
+@pytest.mark.needs("mlperf_tiny")
 @pytest.mark.parametrize("match", MATCHES)
 @pytest.mark.parametrize("name", NAMES)
 def test_mlperf_tiny(name, match):
