@@ -8,43 +8,20 @@ import pytest
 
 from systolic import isa
 from systolic.compiler.compiled import TpuStep
-from systolic.compiler.evaluate import evaluate, execute
+from systolic.compiler.evaluate import evaluate
 from systolic.compiler.frontends import read_model
 from systolic.compiler.lowering import compile_graph
 from systolic.compiler.match import Match
 from systolic.tpu_config import tpu_preset
 from systolic_sim.check.program import check_program
+from systolic_sim.claims.models import run_compiled
 from systolic_sim.cycles.tpu import predict
-from systolic_sim.emulator import Emulator
 from systolic_sim.programs.tflite_models import random_model
 
 from .conftest import NAMES, inputs, mlperf_tiny
 
 PRESETS = ("tpu_4x4", "tpu_8x8", "tpu_12x20", "tpu_16x16")
 MATCHES = (Match.LITERT, Match.REFERENCE)
-
-
-class Run:
-    """A compiled model on the emulator, its states kept from run to run."""
-
-    def __init__(self, compiled):
-        self.compiled, self.emulator = compiled, Emulator(compiled.config, compiled.image.memory())
-
-    def __call__(self, x):
-        compiled, memory = self.compiled, self.emulator.memory
-        values = {value.name: value.constant for value in compiled.graph.values.values() if value.constant is not None}
-        values[compiled.graph.inputs[0]] = x
-        for step in compiled.steps:
-            if not isinstance(step, TpuStep):
-                values |= execute(compiled.graph, step.node, values, match=compiled.match)
-                continue
-            for value, name in step.inputs.items():
-                variable = compiled.image.inputs[name]
-                memory[variable.address:variable.region.end] = np.frombuffer(variable.pack(values[value]), np.uint8)
-            self.emulator.run(list(compiled.image.programs[step.program].operations))
-            for value, name in step.outputs.items():
-                values[value] = compiled.image.output(memory, name).reshape(compiled.graph.values[value].shape)
-        return values[compiled.graph.outputs[0]]
 
 
 def check(graph, config, match, count, seed=0):
@@ -54,10 +31,9 @@ def check(graph, config, match, count, seed=0):
     for step in compiled.steps:
         if isinstance(step, TpuStep):
             assert len(step.layers) == compiled.image.programs[step.program].length
-    run, state = Run(compiled), {}
     for x in inputs(graph, count, seed):
-        expected = evaluate(graph, {graph.inputs[0]: x}, match=match, state=state)[graph.outputs[0]]
-        np.testing.assert_array_equal(run(x), expected)
+        expected = evaluate(graph, {graph.inputs[0]: x}, match=match)[graph.outputs[0]]
+        np.testing.assert_array_equal(run_compiled(compiled, x), expected)
     return compiled
 
 

@@ -1,4 +1,5 @@
-"""Graphs in numpy against LiteRT, byte by byte: its default kernels and those of reference."""
+"""Graphs in numpy against LiteRT, byte by byte: its default kernels, those of reference, and those of
+tflite-micro."""
 
 import numpy as np
 import pytest
@@ -8,21 +9,22 @@ from systolic.compiler.evaluate import evaluate
 from systolic.compiler.frontends import read_model
 from systolic.compiler.match import Match
 from systolic_sim.programs.tflite_models import random_model
+from systolic_sim.runtimes import runtime
 
-from .conftest import NAMES, LiteRt, inputs, mlperf_tiny
+from .conftest import NAMES, inputs, mlperf_tiny
 
-MATCHES = (Match.LITERT, Match.REFERENCE)
+MATCHES = (Match.LITERT, Match.REFERENCE, Match.MICRO)
 
 
 def compare(content, match, count, seed=0):
-    graph, runtime = read_model(content), LiteRt(content, match)
+    graph, run = read_model(content), runtime(content, match)
     for x in inputs(graph, count, seed):
         found = evaluate(graph, {graph.inputs[0]: x}, match=match)[graph.outputs[0]]
-        np.testing.assert_array_equal(found, runtime.run(x))
+        np.testing.assert_array_equal(found, run(x))
 
 
 @pytest.mark.parametrize("match", MATCHES)
-@pytest.mark.parametrize("first", range(0, 200, 20))
+@pytest.mark.parametrize("first", range(0, 120, 20))
 def test_random_models(first, match):
     for seed in range(first, first + 20):
         compare(random_model(np.random.default_rng(seed)), match, 2, seed)
