@@ -18,7 +18,9 @@ its last use is emitted, and give its bytes to another. What runs side by side i
 and by which bytes they share: two tensors that take turns (:meth:`Builder.turns`) are double buffering.
 """
 
+import contextlib
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
@@ -135,6 +137,16 @@ class Builder:
         """Memory for weight tiles that somebody else puts there, or whose values do not matter."""
         size = self.config.tile_bytes(diagonal=diagonal)
         return Tiles(self.memory.take(count * size), count, diagonal)
+
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """What is placed and emitted within is forgotten if a CompileError leaves it."""
+        memory, contents, operations = self.memory.copy(), dict(self._contents), list(self.operations)
+        try:
+            yield
+        except CompileError:
+            self.memory, self._contents, self.operations = memory, contents, operations
+            raise
 
     # Unified buffer.
 

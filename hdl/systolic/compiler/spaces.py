@@ -76,6 +76,12 @@ class Space:
         self.peak = max(self.peak, region.end)
         return region
 
+    def copy(self) -> "Space":
+        """Another that has the same regions in use."""
+        other = Space(self.name, size=self.size, alignment=self.alignment)
+        other.peak, other._taken = self.peak, list(self._taken)
+        return other
+
     def free(self, region: Region) -> None:
         """Take a region back.
 

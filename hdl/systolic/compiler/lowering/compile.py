@@ -2,8 +2,8 @@
 
 ::
 
-    fold ─▶ place ─▶ segments ─┬▶ TPU:  nodes to steps ─▶ merged ─▶ ordered ─▶ memory plan ─▶ instructions
-                               └▶ host: its node
+    fold ─▶ order ─▶ place ─▶ segments ─┬▶ TPU:  nodes to steps ─▶ merged ─▶ ordered ─▶ memory plan ─▶ instructions
+                                        └▶ host: its node
 """
 
 import dataclasses
@@ -11,12 +11,13 @@ import dataclasses
 from ...tpu_config import TpuConfig
 from ..builder import Builder
 from ..compiled import CompiledModel, HostStep, TpuStep
+from ..errors import CompileError
 from ..graph import Graph, Node
-from ..graph.operators import AssignVariable, Conv2D, ReadVariable
+from ..graph.operators import AssignVariable, AveragePool, Conv2D, MaxPool, ReadVariable
 from ..image import Variable
 from ..layout import Layout
 from ..match import Match
-from ..passes import Segment, fold, place, segments
+from ..passes import Segment, fold, order, place, segments
 from . import memory_plan
 from .nodes import fused, lower_node
 from .places import Map
@@ -29,6 +30,12 @@ __all__ = ["compile_graph"]
 
 #: Bytes after which an input is loaded in another piece, so that work on the first begins earlier.
 _PIECE = 1024
+
+#: Bands that the buffer has room for: of inputs and outputs, that which is worked on, the next and the last.
+_BANDS = 8
+
+#: Bytes of a band below which nothing is tried.
+_LEAST_BAND = 256
 
 
 def compile_graph(graph: Graph, config: TpuConfig, *, match: Match = Match.LITERT) -> CompiledModel:
@@ -50,7 +57,7 @@ def compile_graph(graph: Graph, config: TpuConfig, *, match: Match = Match.LITER
     CompileError
         If it does not fit; the message says what needs how much.
     """
-    graph = fold(graph)
+    graph = order(fold(graph))
     parts, builder = segments(graph, place(graph, config, match)), Builder(config)
     memory, steps = _Memory(builder, graph), list[TpuStep | HostStep]()
     for part in parts:
@@ -103,18 +110,98 @@ class _Memory:
         return found.layout if found else None
 
 
+class _NoRoom(CompileError):
+    """The buffer has no room for all that is needed at the same time."""
+
+    def __init__(self, text: str, tasks: list[Task]) -> None:
+        super().__init__(text)
+        self._tasks = tasks
+
+    def largest(self, names: set[str]) -> str:
+        """Of the values with these names, the largest where the most is needed; empty if there is none."""
+        life = memory_plan.lives(self._tasks)
+        needed = [0] * len(self._tasks)
+        for storage, (first, last) in life.items():
+            for number in range(first, last + 1):
+                needed[number] += storage.size
+        worst = needed.index(max(needed))
+        there = [storage for storage, (first, last) in life.items() if first <= worst <= last and storage.name in names]
+        return max(there, key=lambda storage: storage.size).name if there else ""
+
+
+def candidates(graph: Graph, part: Segment) -> set[str]:
+    """Values that can pass through the buffer in bands: made and read by windows and sums alone."""
+    made = {name: node for node in part.nodes for name in node.outputs}
+    readers: dict[str, list[Node]] = {}
+    for node in part.nodes:
+        for name in node.inputs:
+            readers.setdefault(name, []).append(node)
+    def fits(name: str) -> bool:
+        maker = made[name].operator if name in made else None
+        if isinstance(maker, AveragePool | MaxPool) and any(map(any, maker.padding)):
+            return False
+        return (layout_of(graph.values[name].shape)[1] == 1 and (maker is None or maker.kind in _BANDED)
+                and all(node.kind in _BANDED for node in readers.get(name, [])))
+    return {name for name in {*part.inputs, *made} if fits(name)}
+
+
+_BANDED = {"Conv2D", "DepthwiseConv2D", "AveragePool", "MaxPool", "Add", "Unary"}
+
+
 class _Program:
     """One segment on the TPU."""
 
     def __init__(self, builder: Builder, graph: Graph, match: Match, part: Segment, memory: _Memory,
                  number: int) -> None:
-        self._lowerer = Lowerer(builder, graph, match)
+        self._builder, self._graph, self._match = builder, graph, match
         self._part, self._memory, self._number = part, memory, number
-        self._pending: list[Task] = []
         self._inputs: dict[str, str] = {}
+        self._variables = {name: self._variable(name) for name in part.inputs}
+
+    def _variable(self, name: str) -> Variable:
+        """Where an input is: if the host writes it, with the border that suits."""
+        value, there = self._graph.values[name], self._memory.layout(name)
+        layout, images = layout_of(value.shape)
+        if there is None and images == 1:
+            layout = self._bordered(name, layout)
+        variable = self._memory.input(name, layout, images, value.scale[1] if value.quantisation else 0)
+        if name in self._builder.input_names:
+            self._inputs[name] = name
+        return variable
 
     def compile(self) -> TpuStep:
-        lowerer, part, builder = self._lowerer, self._part, self._lowerer.builder
+        """Emit it. What the buffer has no room for passes through it in bands, the largest values first."""
+        for name in self._part.outputs:
+            self._memory.output(name)
+        for node in self._part.nodes:
+            if isinstance(node.operator, ReadVariable | AssignVariable):
+                self._memory.state(node.operator.variable)
+        spilled, band = dict[str, int](), self._builder.config.buffer_size // _BANDS
+        while True:
+            try:
+                with self._builder.attempt():
+                    return self._compile(spilled, band)
+            except _NoRoom as error:
+                name = error.largest(candidates(self._graph, self._part) - set(spilled))
+                if name:
+                    spilled[name] = self._address(name)
+                elif spilled and band > _LEAST_BAND:
+                    band //= 2
+                else:
+                    raise
+
+    def _address(self, name: str) -> int:
+        """In memory, of a value that does not fit into the buffer."""
+        if name in self._variables:
+            return self._variables[name].address
+        if name in self._part.outputs:
+            return self._memory.output(name).address
+        return self._builder.memory.take(layout_of(self._graph.values[name].shape)[0].size).base
+
+    def _compile(self, spilled: dict[str, int], band: int) -> TpuStep:
+        builder, part = self._builder, self._part
+        self._lowerer = lowerer = Lowerer(builder, self._graph, self._match, spilled=spilled, band=band)
+        self._pending: list[Task] = []
         for name in part.inputs:
             self._input(name)
         followers = fused(lowerer.graph, part.nodes, lowerer.uses)
@@ -124,9 +211,11 @@ class _Program:
                 self._node(node, followers.get(node.name))
         for name in part.outputs:
             self._output(name)
-        steps = merged(_loaded(lowerer.steps, self._pending))
-        tasks = ordered(steps)
-        memory_plan.place(tasks, size=builder.config.buffer_size, alignment=builder.config.banks)
+        tasks = ordered(merged(_loaded(lowerer.steps, self._pending)))
+        try:
+            memory_plan.place(tasks, size=builder.config.buffer_size, alignment=builder.config.banks)
+        except CompileError as error:
+            raise _NoRoom(str(error), tasks) from error
         layers: list[str] = []
         emitter = Emitter(builder)
         for task in tasks:
@@ -138,20 +227,13 @@ class _Program:
                        layers=(*layers, ""))
 
     def _input(self, name: str) -> None:
-        """A value from outside, which is loaded in pieces; if the host writes it, with the border that suits."""
-        lowerer, value = self._lowerer, self._lowerer.graph.values[name]
-        layout, images = layout_of(value.shape)
-        fill = value.scale[1] if value.quantisation else 0
-        there = self._memory.layout(name)
-        if there is None and images == 1:
-            layout = self._bordered(name, layout)
-        elif there is not None and images == 1:
-            layout = there
-        variable = self._memory.input(name, layout, images, fill)
-        if name in lowerer.builder.input_names:
-            self._inputs[name] = name
-        made = lowerer.map(name, layout, images)
-        self._load(made, variable.address)
+        """A value from outside, which is loaded in pieces, unless it passes through in bands."""
+        _, images = layout_of(self._graph.values[name].shape)
+        variable = self._variables[name]
+        layout = variable.layout if images == 1 else layout_of(self._graph.values[name].shape)[0]
+        made = self._lowerer.map(name, layout, images)
+        if not made.in_memory:
+            self._load(made, variable.address)
 
     def _load(self, made: Map, address: int) -> None:
         size, bus = made.layout.size * made.images, self._lowerer.config.bus_bytes
@@ -164,10 +246,10 @@ class _Program:
         readers = [node for node in self._part.nodes if name in node.inputs]
         if not readers or not all(isinstance(node.operator, Conv2D) for node in readers):
             return layout
-        rows, best = self._lowerer.config.matrix.arch.rows, layout
+        rows, best = self._builder.config.matrix.arch.rows, layout
         kernels = []
         for node in readers:
-            operator, w = node.operator, self._lowerer.graph.operands(node)[1]
+            operator, w = node.operator, self._graph.operands(node)[1]
             assert isinstance(operator, Conv2D)
             kernels.append(Kernel(size=(w.shape[0], w.shape[1]), strides=operator.strides,
                                   dilations=operator.dilations, padding=operator.padding))
@@ -200,6 +282,8 @@ class _Program:
 
     def _store(self, node: Node, name: str, address: int) -> None:
         lowerer = self._lowerer
+        if lowerer.maps[name].in_memory:
+            return
         made = plain(lowerer, node, lowerer.maps[name])
         size = made.layout.size * made.images
         lowerer.steps.append(Step(stores=[lowerer.copy("write_host_memory", node.name, address, dataclasses.replace(

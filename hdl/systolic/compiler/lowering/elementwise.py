@@ -13,7 +13,7 @@ from ..match import Rounded, addition, average, table
 from ..quantise import identity
 from .places import Access, Map, Storage
 from .tasks import Emitter, Lowerer, Step, Task
-from .windows import Kernel
+from .windows import Kernel, bands
 
 __all__ = ["IDENTITY", "add", "apply", "copy", "mean", "pool", "unary"]
 
@@ -24,11 +24,12 @@ IDENTITY = Rounded("single", identity())
 _PIECE = 4096
 
 
-def pieces(out: Map) -> Iterator[tuple[int, int]]:
-    """First row and rows of each piece of a map."""
-    rows = max(1, _PIECE // (out.width * out.channels))
-    for first in range(0, out.height, rows):
-        yield first, min(rows, out.height - first)
+def pieces(out: Map, begin: int, height: int) -> Iterator[tuple[int, int]]:
+    """First row and rows of each piece of rows of a map."""
+    row = out.width * out.channels
+    rows = max(1, min(_PIECE // row, max(-(-height // 2), 1024 // row)))
+    for first in range(begin, begin + height, rows):
+        yield first, min(rows, begin + height - first)
 
 
 def flat(*maps: Map) -> list[Map]:
@@ -37,7 +38,7 @@ def flat(*maps: Map) -> list[Map]:
     Of images without gaps the rows follow each other; a row of pixels without gaps is one pixel.
     """
     first = maps[0]
-    if not all(each.plain for each in maps):
+    if not all(each.plain and not each.in_memory for each in maps):
         return list(maps)
     rows, width, channels = first.images * first.height, first.width, first.channels
     if width * channels < 1 << 16:
@@ -50,21 +51,31 @@ def window(lowerer: Lowerer, node: Node, x: Map, out: Map, kernel: Kernel, round
            looked: Storage | None = None, loads: tuple[Task, ...] = ()) -> None:
     """Steps of ``pool`` on one image: windows without padding, from the first pixel on."""
     parameters, load = lowerer.constant(node, rounded.scale.records())
-    here, there = x.layout, out.layout
-    for first, rows in pieces(out):
-        def emit(emitter: Emitter, first: int = first, rows: int = rows) -> None:
-            emitter.vector(
-                "pool", rounded.rounding, looked, base=out.start() + first * there.y_stride,
-                start=x.start() + first * kernel.strides[0] * here.y_stride, maximum=int(maximum),
-                x_count=out.width, y_count=rows, channels=out.channels, kx_count=kernel.size[1],
-                ky_count=kernel.size[0], x_stride=there.x_stride, y_stride=there.y_stride,
-                from_x_stride=kernel.strides[1] * here.x_stride, from_y_stride=kernel.strides[0] * here.y_stride,
-                kx_stride=here.x_stride, ky_stride=here.y_stride, parameters=parameters.address,
-                **rounded.scale.fields)
-        reads = [x.rows(*kernel.inputs(first, rows)), Access(parameters, 0, parameters.size)]
-        reads += [Access(looked, 0, looked.size)] if looked else []
-        lowerer.steps.append(Step(vector=[Task(node=node.name, emit=emit, reads=tuple(reads),
-                                               writes=(out.rows(first, rows),))], loads=[load, *loads]))
+    for begin, height in bands(lowerer, kernel, x, out):
+        here, before = lowerer.band_in(node, x, *kernel.inputs(begin, height))
+        there, after = lowerer.band_out(node, out, begin, height)
+        for first, rows in pieces(out, begin, height):
+            task = _window(node, here, there, kernel, rounded, (first, rows), parameters, looked, maximum=maximum)
+            lowerer.steps.append(Step(vector=[task], loads=[load, *loads, *before]))
+        lowerer.steps[-1].stores += after
+
+
+def _window(node: Node, x: Map, out: Map, kernel: Kernel, rounded: Rounded, part: tuple[int, int], parameters: Storage,
+            looked: Storage | None, *, maximum: bool) -> Task:
+    """``pool`` of some rows."""
+    (first, rows), here, there = part, x.layout, out.layout
+
+    def emit(emitter: Emitter) -> None:
+        emitter.vector(
+            "pool", rounded.rounding, looked, base=out.start() + first * there.y_stride,
+            start=x.start() + first * kernel.strides[0] * here.y_stride, maximum=int(maximum), x_count=out.width,
+            y_count=rows, channels=out.channels, kx_count=kernel.size[1], ky_count=kernel.size[0],
+            x_stride=there.x_stride, y_stride=there.y_stride, from_x_stride=kernel.strides[1] * here.x_stride,
+            from_y_stride=kernel.strides[0] * here.y_stride, kx_stride=here.x_stride, ky_stride=here.y_stride,
+            parameters=parameters.address, **rounded.scale.fields)
+    reads = [x.rows(*kernel.inputs(first, rows)), Access(parameters, 0, parameters.size)]
+    reads += [Access(looked, 0, looked.size)] if looked else []
+    return Task(node=node.name, emit=emit, reads=tuple(reads), writes=(out.rows(first, rows),))
 
 
 def apply(lowerer: Lowerer, node: Node, x: Map, out: Map, codes: npt.NDArray[np.int8] | None = None) -> None:
@@ -153,12 +164,15 @@ def add(lowerer: Lowerer, node: Node, first: Map, second: Map, out: Map, loads: 
     if rounded is None:
         raise lowerer.error(node, "cannot have the runtime's bits on the TPU")
     parameters, load = lowerer.constant(node, rounded.scale.records())
-    if out.images > 1 or all(each.plain for each in (first, second, out)):
-        first, second, out = flat(first, second, out)
+    first, second, out = flat(first, second, out)
     for a, b, c in zip(first.each(), second.each(), out.each(), strict=True):
-        for row, rows in pieces(c):
-            lowerer.steps.append(Step(vector=[_add(node, a, b, c, row, rows, rounded, parameters)],
-                                      loads=[load, *loads]))
+        for begin, height in bands(lowerer, Kernel(size=(1, 1)), a if a.in_memory else b, c):
+            (here, before), (other, also) = (lowerer.band_in(node, each, begin, height) for each in (a, b))
+            there, after = lowerer.band_out(node, c, begin, height)
+            for row, rows in pieces(c, begin, height):
+                lowerer.steps.append(Step(vector=[_add(node, here, other, there, row, rows, rounded, parameters)],
+                                          loads=[load, *loads, *before, *also]))
+            lowerer.steps[-1].stores += after
 
 
 def _add(node: Node, a: Map, b: Map, c: Map, row: int, rows: int, rounded: Rounded, parameters: Storage) -> Task:

@@ -14,6 +14,8 @@ def lives(tasks: Sequence[Task]) -> dict[Storage, tuple[int, int]]:
     found: dict[Storage, tuple[int, int]] = {}
     for number, task in enumerate(tasks):
         for access in (*task.reads, *task.writes, *task.holds):
+            if access.storage.memory:
+                continue
             first, _ = found.get(access.storage, (number, number))
             found[access.storage] = first, number
     return found

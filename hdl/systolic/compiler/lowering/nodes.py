@@ -82,10 +82,13 @@ def _in_place(lowerer: Lowerer, node: Node) -> Map | None:
     """The bytes of an input that nobody needs any more, as the output's."""
     graph = lowerer.graph
     makers = {name: each for each in graph for name in each.outputs}
+    if node.outputs[0] in lowerer.spilled:
+        return None
     for name in dict.fromkeys(node.inputs):
-        maker = makers.get(name)
-        if (maker is not None and maker.kind not in _VIEWS and lowerer.uses[name] == 1
-                and graph.values[name].shape == graph.results(node)[0].shape and lowerer.maps[name].plain):
+        maker, x = makers.get(name), lowerer.maps.get(name)
+        if maker is None or x is None or maker.kind in _VIEWS or lowerer.uses[name] > 1:
+            continue
+        if graph.values[name].shape == graph.results(node)[0].shape and x.plain and not x.in_memory:
             lowerer.maps[node.outputs[0]] = lowerer.maps[name]
             return lowerer.maps[name]
     return None

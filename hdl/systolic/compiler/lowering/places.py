@@ -10,7 +10,7 @@ __all__ = ["Access", "Map", "Storage"]
 
 @dataclasses.dataclass(eq=False)
 class Storage:
-    """Bytes of the unified buffer for as long as they are needed.
+    """Bytes of the unified buffer for as long as they are needed; or of memory, for good.
 
     Parameters
     ----------
@@ -19,11 +19,14 @@ class Storage:
     size : int
     address : int
         Its first byte; -1 until the memory plan is made.
+    memory : bool
+        Whether it is in memory, and its address is there.
     """
 
     name: str
     size: int
     address: int = -1
+    memory: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,6 +76,11 @@ class Map:
     def channels(self) -> int:
         """Bytes of a pixel."""
         return self.layout.channels
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether it is too large for the buffer, and passes through it in bands of rows."""
+        return self.storage.memory
 
     @property
     def plain(self) -> bool:

@@ -15,7 +15,7 @@ from ..match import Rounded, product
 from ..quantise import Requantisation
 from .places import Access, Map, Storage
 from .tasks import Emitter, Lowerer, Step, Task, per_output
-from .windows import Cut, Kernel, ceil_div, cut
+from .windows import Cut, Kernel, bands, ceil_div, cut
 
 __all__ = ["conv", "dense", "depthwise", "transposed"]
 
@@ -37,7 +37,7 @@ class Product:
         Of one image.
     kernel : Kernel
     tiles : Tiles
-    fields : function of (first_y, first_x, y_count, x_count) to fields of matrix_multiply
+    fields : function of input and (first_y, first_x, y_count, x_count) to fields of matrix_multiply
     sums : tuple of (int, int)
         First output channel and channels of each sum.
     parameters : Storage
@@ -56,7 +56,7 @@ class Product:
     out: Map
     kernel: Kernel
     tiles: Tiles
-    fields: Callable[[tuple[int, int, int, int]], dict[str, int]]
+    fields: Callable[[Map, tuple[int, int, int, int]], dict[str, int]]
     sums: tuple[tuple[int, int], ...]
     parameters: Storage
     loads: tuple[Task, ...]
@@ -71,8 +71,8 @@ class Product:
         return dataclasses.replace(read, high=read.high + self.beyond)
 
 
-def parts(lowerer: Lowerer, out: Map) -> Iterator[tuple[int, int, int, int]]:
-    """First row and column, rows and columns of each stripe of an output for which there are accumulators.
+def parts(lowerer: Lowerer, out: Map, begin: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """First row and column, rows and columns of each stripe of rows of an output for which there are accumulators.
 
     At least two, if that leaves enough rows per tile: work on the next layer then begins beside the end of this one.
     """
@@ -80,18 +80,28 @@ def parts(lowerer: Lowerer, out: Map) -> Iterator[tuple[int, int, int, int]]:
     depth = min(arch.accumulator_depth, max(arch.result_fifo_depth, 1))
     columns = min(out.width, depth)
     most = max(depth // columns, 1)
-    stripes = ceil_div(out.height, most)
-    if stripes == 1 and out.height > 1 and out.height * out.width >= 2 * _WORTH * arch.rows:
+    stripes = ceil_div(height, most)
+    if stripes == 1 and height > 1 and height * out.width >= 2 * _WORTH * arch.rows:
         stripes = 2
-    rows = ceil_div(out.height, stripes)
-    for first in range(0, out.height, rows):
+    rows = ceil_div(height, stripes)
+    for first in range(begin, begin + height, rows):
         for column in range(0, out.width, columns):
-            yield first, column, min(rows, out.height - first), min(columns, out.width - column)
+            yield first, column, min(rows, begin + height - first), min(columns, out.width - column)
 
 
 def emit_product(lowerer: Lowerer, made: Product) -> None:
-    """Steps of one image."""
-    for part in parts(lowerer, made.out):
+    """Steps of one image; in bands, if input or output is in memory."""
+    for first, rows in bands(lowerer, made.kernel, made.x, made.out):
+        x, loads = lowerer.band_in(made.node, made.x, *made.kernel.inputs(first, rows))
+        out, stores = lowerer.band_out(made.node, made.out, first, rows)
+        begin = len(lowerer.steps)
+        _emit_band(lowerer, dataclasses.replace(made, x=x, out=out), first, rows)
+        lowerer.steps[begin].loads += loads
+        lowerer.steps[-1].stores += stores
+
+
+def _emit_band(lowerer: Lowerer, made: Product, first: int, rows: int) -> None:
+    for part in parts(lowerer, made.out, first, rows):
         array = Task(node=made.node.name, emit=_multiply(made, part), reads=(made.reads(part),))
         vector = [_activate(made, part, *each) for each in made.sums]
         lowerer.steps.append(Step(weights=lowerer.weights(made.node, made.tiles), array=array, vector=vector,
@@ -100,7 +110,7 @@ def emit_product(lowerer: Lowerer, made: Product) -> None:
 
 def _multiply(made: Product, part: tuple[int, int, int, int]) -> Callable[[Emitter], None]:
     def emit(emitter: Emitter) -> None:
-        emitter("matrix_multiply", finish=1, padding=made.padding, **made.fields(part))
+        emitter("matrix_multiply", finish=1, padding=made.padding, **made.fields(made.x, part))
     return emit
 
 
@@ -176,7 +186,7 @@ def _product(lowerer: Lowerer, node: Node, x: Map, out: Map, kernel: Kernel, w: 
     for here, there in zip(x.each(), out.each(), strict=True):
         emit_product(lowerer, Product(
             node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(w.shape[3], arch.cols),
-            fields=lambda part, here=here: way.fields(kernel, here, arch.rows, part) | counts,  # type: ignore[misc]
+            fields=lambda x, part: way.fields(kernel, x, arch.rows, part) | counts,
             parameters=parameters, loads=(*loads, *more), rounded=rounded, table=looked,
             padding=lowerer.graph.operands(node)[0].scale[1], beyond=-way.depth % arch.rows))
     lowerer.macs += out.images * out.height * out.width * w.size
@@ -208,7 +218,7 @@ def depthwise(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array |
     for here, there in zip(x.each(), out.each(), strict=True):
         emit_product(lowerer, Product(
             node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(outputs, width),
-            fields=lambda part, here=here: way.fields(kernel, here, arch.rows, part) | fixed,  # type: ignore[misc]
+            fields=lambda x, part: way.fields(kernel, x, arch.rows, part) | fixed,
             parameters=parameters, loads=(*loads, *more), rounded=rounded, table=looked,
             padding=lowerer.graph.operands(node)[0].scale[1],
             beyond=(ceil_div(outputs, width) - 1) * inputs + arch.rows - x.channels))

@@ -27,6 +27,9 @@ def merged(steps: Iterable[Step]) -> list[Step]:
             out.append(step)
             continue
         here = out[place]
+        if any(load.conflicts(store) for load in step.loads for store in here.stores):
+            out.insert(place + 1, step)
+            continue
         here.vector += step.vector
         here.loads += step.loads
         here.stores += step.stores
@@ -44,7 +47,7 @@ def ordered(steps: list[Step]) -> list[Task]:
 
 class _Order:
     def __init__(self, steps: list[Step]) -> None:
-        self._steps, self._out, self._done = steps, [], set[int]()  # type: ignore[var-annotated]
+        self._steps, self._out, self._done = steps, list[Task](), set[int]()
         self._next = [next((k for k in range(number + 1, len(steps)) if steps[k].array), None)
                       for number in range(len(steps))]
 
@@ -55,11 +58,16 @@ class _Order:
                 self._out.append(task)
 
     def run(self) -> list[Task]:
-        steps, late = self._steps, []  # type: ignore[var-annotated]
+        steps, late = self._steps, list[Task]()
         for number, step in enumerate(steps):
+            # What is loaded from memory may have to be stored first.
+            if any(load.conflicts(store) for load in step.loads for store in late):
+                self._emit(*late)
             self._emit(*step.loads)
+            waiting = [*late, *step.stores]
             if number + 1 < len(steps):
-                self._emit(*steps[number + 1].loads)
+                self._emit(*(load for load in steps[number + 1].loads
+                             if not any(load.conflicts(store) for store in waiting)))
             if step.array and id(step.array) not in self._done:
                 self._emit(step.weights)
                 after = self._next[number]
@@ -69,14 +77,14 @@ class _Order:
             self._hoist(number)
             self._emit(*step.vector)
             self._emit(*late)
-            late = step.stores
+            late = [*step.stores]
         self._emit(*late)
         return self._out
 
     def _hoist(self, number: int) -> None:
         """The next product before the activations of this step, if it does not read what they write."""
         following = self._steps[number + 1] if number + 1 < len(self._steps) else None
-        if following is None or following.array is None:
+        if following is None or following.array is None or any(id(load) not in self._done for load in following.loads):
             return
         if not any(following.array.conflicts(task) for task in self._steps[number].vector):
             self._emit(following.weights, following.array)

@@ -1,7 +1,7 @@
 """What has to be done, before it is known in which order and where: tasks with the bytes that they read and write."""
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
@@ -113,6 +113,10 @@ class Lowerer:
     builder : Builder
     graph : Graph
     match : Match
+    spilled : dict of str to int
+        Values that are in memory, and where.
+    band : int
+        Bytes of the buffer for a band of rows of such values.
 
     Members
     -------
@@ -124,8 +128,10 @@ class Lowerer:
     macs : int
     """
 
-    def __init__(self, builder: Builder, graph: Graph, match: Match) -> None:
+    def __init__(self, builder: Builder, graph: Graph, match: Match, *, spilled: Mapping[str, int] | None = None,
+                 band: int = 0) -> None:
         self.builder, self.graph, self.match = builder, graph, match
+        self.spilled, self.band = dict(spilled or {}), band
         self.uses = uses(graph)
         self.maps: dict[str, Map] = {}
         self.steps: list[Step] = []
@@ -144,6 +150,8 @@ class Lowerer:
     def map(self, name: str, layout: Layout, images: int = 1) -> Map:
         """A new map, for a value of the graph or for a while."""
         storage = self.storage(name, layout.size * images)
+        if name in self.spilled:
+            storage = Storage(name, layout.size, self.spilled[name], memory=True)
         made = Map(storage=storage, layout=layout, images=images, image_stride=layout.size)
         self.maps[name] = made
         return made
@@ -164,7 +172,7 @@ class Lowerer:
         return Task(node=node.name, emit=lambda emitter: emitter.builder.read_weights(tiles))
 
     def copy(self, name: str, node: str, address: int, target: Map, low: int, high: int) -> Task:
-        """The task that copies bytes [low, high) of a map from or to memory, where it begins at the address."""
+        """The task that copies bytes [low, high) of a map from or to memory, where its first byte is at the address."""
         access = Access(target.storage, target.offset + low, target.offset + high)
         step = self.config.bus_bytes * 0x10000
 
@@ -176,9 +184,42 @@ class Lowerer:
             return Task(node=node, emit=emit, writes=(access,))
         return Task(node=node, emit=emit, reads=(access,))
 
+    def band_in(self, node: Node, x: Map, first: int, count: int) -> tuple[Map, list[Task]]:
+        """Rows of an input in the buffer, as the whole map would have them, and the tasks that load them."""
+        if not x.in_memory:
+            return x, []
+        here, low, high = self._band(node, x, first, count)
+        load = self.copy("read_host_memory", node.name, x.storage.address + low, _whole(here), 0, high - low)
+        load.reads = (Access(x.storage, low, high),)
+        return here, [load]
+
+    def band_out(self, node: Node, out: Map, first: int, count: int) -> tuple[Map, list[Task]]:
+        """Rows of an output in the buffer, as the whole map would have them, and the tasks that store them."""
+        if not out.in_memory:
+            return out, []
+        here, low, high = self._band(node, out, first, count)
+        store = self.copy("write_host_memory", node.name, out.storage.address + low, _whole(here), 0, high - low)
+        store.writes = (Access(out.storage, low, high),)
+        return here, [store]
+
+    def _band(self, node: Node, x: Map, first: int, count: int) -> tuple[Map, int, int]:
+        """A map of some rows in a storage of their own, and its bytes in the whole map, from a bus word on."""
+        layout, bus = x.layout, self.config.bus_bytes
+        begin = min(max(first, -layout.top), layout.height + layout.bottom - 1) + layout.top
+        end = min(first + count, layout.height + layout.bottom) + layout.top
+        low = (x.offset + begin * layout.y_stride) // bus * bus
+        high = min(x.offset + max(end, begin + 1) * layout.y_stride, x.storage.size)
+        storage = self.storage(f"rows of {x.storage.name}", high - low)
+        return dataclasses.replace(x, storage=storage, offset=x.offset - low), low, high
+
     def error(self, node: Node, text: str) -> CompileError:
         """An error that names a node."""
         return CompileError(f"node {node.name} ({node.kind}): {text}")
+
+
+def _whole(x: Map) -> Map:
+    """From the first byte of its storage on."""
+    return dataclasses.replace(x, offset=0)
 
 
 def per_output(values: npt.ArrayLike, count: int) -> npt.NDArray[np.int64]:

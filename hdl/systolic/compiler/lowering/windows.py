@@ -11,13 +11,15 @@ chosen.
 """
 
 import dataclasses
+from collections.abc import Iterator
 
 import numpy as np
 import numpy.typing as npt
 
 from .places import Map
+from .tasks import Lowerer
 
-__all__ = ["Cut", "Kernel", "cut"]
+__all__ = ["Cut", "Kernel", "bands", "ceil_div", "cut"]
 
 Int8Array = npt.NDArray[np.int8]
 Pair = tuple[int, int]
@@ -117,6 +119,20 @@ class Cut:
         return fields
 
 
+def bands(lowerer: Lowerer, kernel: Kernel, x: Map, out: Map) -> Iterator[Pair]:
+    """First row and rows of each band of an output: all of it, or what the buffer has room for while the next is loaded
+    and the last is stored."""
+    if not x.in_memory and not out.in_memory:
+        yield 0, out.height
+        return
+    row = out.layout.y_stride * out.in_memory + kernel.strides[0] * x.layout.y_stride * x.in_memory
+    around = x.layout.y_stride * x.in_memory * max(kernel.inputs(0, 1)[1] - kernel.strides[0], 0)
+    count = ceil_div(out.height, max(1, (lowerer.band - around) // row))
+    rows = ceil_div(out.height, count)
+    for first in range(0, out.height, rows):
+        yield first, min(rows, out.height - first)
+
+
 def cut(kernel: Kernel, x: Map, rows: int) -> Cut:
     """The way with the fewest tiles; of two with as many, the one that needs less of the map."""
     (height, width), layout = kernel.size, x.layout
@@ -125,7 +141,7 @@ def cut(kernel: Kernel, x: Map, rows: int) -> Cut:
     if layout.x_stride == x.channels and kernel.dilations[1] == 1 and fits_x:
         row = width * x.channels
         ways.append(Cut(kind="rows", group=1, tiles=height * ceil_div(row, rows), depth=row))
-        for group in range(2, height + 1 if kernel.dilations[0] == 1 else 2):
+        for group in range(2, height + 1 if kernel.dilations[0] == 1 and not x.in_memory else 2):
             depth, steps = (group - 1) * layout.y_stride + row, ceil_div(height, group)
             # The last step may have fewer rows, and reads as many.
             bottom = kernel.padding[0][1] + steps * group - height

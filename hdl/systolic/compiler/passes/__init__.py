@@ -2,11 +2,12 @@
 
 ::
 
-    fold ──▶ place ──▶ segments ──▶ lowering
+    fold ──▶ order ──▶ place ──▶ segments ──▶ lowering
 """
 
 from .fold import fold
+from .order import order
 from .place import place
 from .segments import Segment, segments
 
-__all__ = ["Segment", "fold", "place", "segments"]
+__all__ = ["Segment", "fold", "order", "place", "segments"]
