@@ -12,10 +12,10 @@ __all__ = ["add"]
 
 def add(subparsers):
     parser = subparsers.add_parser("report", help="measure every claim and print the tables",
-                                   description="Measure the claims about the matrix unit, or with --tpu about the "
-                                   "whole TPU, on the generated Verilog.")
-    parser.add_argument("claims", nargs="*", metavar="claim", help="which ones (all)")
-    parser.add_argument("--tpu", action="store_true", help="those about the TPU")
+                                   description="Measure the claims about the matrix unit, or with --tpu those about "
+                                   "the TPU, on the generated Verilog. The exit code is 1 if one does not hold.")
+    parser.add_argument("claims", nargs="*", metavar="claim", help="claims to measure (all)")
+    parser.add_argument("--tpu", action="store_true", help="measure the claims about the TPU")
     parser.add_argument("--out", help="Markdown file to write the tables to")
     parser.set_defaults(run=_report)
 
@@ -34,7 +34,7 @@ def _report(args):
             tables.append(known[name](lambda items, label, bar=progress: bar.track(list(items), description=label)))
         console.print(tables[-1].rich())
     if args.out:
-        title, command = ("TPU: results", "make bench-tpu") if args.tpu else ("Results", "make bench")
-        head = f"# {title}\n\nMeasured by `{command}`, which writes this page, on the generated Verilog.\n"
+        title, command = ("TPU results", "make bench-tpu") if args.tpu else ("Results", "make bench")
+        head = f"# {title}\n\nMeasured on the generated Verilog by `{command}`, which writes this page.\n"
         Path(args.out).write_text("\n".join([head, *(table.markdown() for table in tables)]))
     return 0 if all(table.holds for table in tables) else 1
