@@ -13,12 +13,13 @@ __all__ = ["add"]
 
 def add(subparsers):
     parser = subparsers.add_parser("report", help="measure every claim and print the tables",
-                                   description="Measure the claims about the matrix unit, with --tpu about the whole "
-                                   "TPU, with --models about trained models.")
-    parser.add_argument("claims", nargs="*", metavar="claim", help="which ones (all)")
+                                   description="Measure the claims about the matrix unit, with --tpu those about the "
+                                   "TPU, with --models those about trained models. The exit code is 1 if one does "
+                                   "not hold.")
+    parser.add_argument("claims", nargs="*", metavar="claim", help="claims to measure (all)")
     which = parser.add_mutually_exclusive_group()
-    which.add_argument("--tpu", action="store_true", help="those about the TPU")
-    which.add_argument("--models", action="store_true", help="those about trained models")
+    which.add_argument("--tpu", action="store_true", help="measure the claims about the TPU")
+    which.add_argument("--models", action="store_true", help="measure the claims about trained models")
     parser.add_argument("--out", help="Markdown file to write the tables to")
     parser.set_defaults(run=_report)
 
@@ -38,9 +39,9 @@ def _report(args):
         console.print(tables[-1].rich())
     if args.out:
         title, command, on = (
-            ("TPU: results", "make bench-tpu", "on the generated Verilog") if args.tpu else
-            ("Models: results", "make bench-models", "against the runtimes' own bytes") if args.models else
+            ("TPU results", "make bench-tpu", "on the generated Verilog") if args.tpu else
+            ("Model results", "make bench-models", "against the runtimes' own bytes") if args.models else
             ("Results", "make bench", "on the generated Verilog"))
-        head = f"# {title}\n\nMeasured by `{command}`, which writes this page, {on}.\n"
+        head = f"# {title}\n\nMeasured {on} by `{command}`, which writes this page.\n"
         Path(args.out).write_text("\n".join([head, *(table.markdown() for table in tables)]))
     return 0 if all(table.holds for table in tables) else 1
