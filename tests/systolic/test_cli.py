@@ -159,7 +159,7 @@ def test_generate_a_tpu(folder, capsys):
     assert left_behind(folder) == ["file", "ip/tpu_3x4_variant.json", "ip/tpu_3x4_variant.v"]
     assert "\nmodule tpu_3x4_variant(" in (folder / "ip/tpu_3x4_variant.v").read_text()
     sidecar = json.loads((folder / "ip/tpu_3x4_variant.json").read_text())
-    assert sidecar["memories"]["unified_buffer"] == {"bytes": 1024, "banks": 16}
+    assert sidecar["memories"]["unified_buffer"] == {"bytes": 1024, "banks": 4}
 
 
 def parse(*arguments, what=options.config_from):

@@ -47,7 +47,7 @@ class ActivationUnit:
         self._op = self._active = None
         self._steps = self._now = self._made = self._step = self._checked = self._token = None
         self._chain, self._places = 0, collections.deque()
-        self._number = self._left = self._address = self._under_way = 0
+        self._number = self._left = self._piece = self._address = self._under_way = 0
         self.read = self.write = self.error = None
         self.done = False
         self._show()
@@ -131,7 +131,7 @@ class ActivationUnit:
     # Of each state but these two, what a cycle in it does.
 
     def _in_load(self):
-        op, self._missing, self._number = self._op, False, 0
+        op, self._missing, self._number, self._piece = self._op, False, 0, 0
         self._address, self._left = getattr(op, "parameters", 0) & self._mask, 1
         if op.name == "load_table":
             self._address, self._left, self._state = op.from_base & self._mask, isa.TABLE_BYTES, "wait"
@@ -146,10 +146,14 @@ class ActivationUnit:
     def _in_records(self):
         op = self._op
         self._missing = op.name == "activate" and self._number >= op.parameters_size // isa.RECORD_BYTES
-        if self._missing or self._left == 1:
+        self._piece += 1
+        if self._missing:
             self._state = "wait"
-        if not self._missing:
-            self._fetch(isa.RECORD_BYTES)
+        elif self._piece < self.config.record_reads:
+            self._fetch(self.config.banks, whole=False)
+        else:
+            self._piece, self._state = 0, "wait" if self._left == 1 else self._state
+            self._fetch(isa.RECORD_BYTES - (self.config.record_reads - 1) * self.config.banks)
 
     def _in_wait(self):
         if not self._quiet:
@@ -176,11 +180,11 @@ class ActivationUnit:
     def _in_dead(self):
         pass
 
-    def _fetch(self, step):
+    def _fetch(self, step, whole=True):
         self.read, self._fetched = self._address, True
         self._address = self._address + step & self._mask
-        self._number += 1
-        self._left -= 1
+        self._number += whole
+        self._left -= whole
 
     def _walk(self, op):
         """Every step of an instruction in order."""
