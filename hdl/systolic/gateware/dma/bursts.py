@@ -30,13 +30,20 @@ class Burst(data.StructLayout):
     """A burst: where in memory and where in the unified buffer, and its number of beats.
 
     ``tail``: bytes of its last beat, less one; the others are full. ``final``: the instruction ends with it.
+
+    Parameters
+    ----------
+    config : TpuConfig
+    names : tuple of str
+        The fields to have, all without any: queues keep those that somebody asks for later.
     """
 
-    def __init__(self, config):
-        super().__init__({
-            "memory": 32, "buffer": config.address_width, "beats": 9, "tail": range(config.bus_bytes),
-            "final": 1, "mark": 1, "index": 16,
-        })
+    def __init__(self, config, *names):
+        fields = {
+            "memory": 32, "buffer": config.address_width, "beats": range(config.longest_burst + 1),
+            "tail": range(config.bus_bytes), "final": 1, "mark": 1, "index": 16,
+        }
+        super().__init__({name: fields[name] for name in names or fields})
 
 
 class BurstWalker(Shared):

@@ -48,7 +48,7 @@ class Loader(Shared):
 
     def build(self, platform):
         m = Module()
-        reader = place(m, "reader", BurstReader(self.config, "load"))
+        reader = place(m, "reader", BurstReader(self.config, "load", BeatWalker.TAKES))
         queue = place(m, "queue", Queue("load_queue", width=8 * self.config.bus_bytes + 1, depth=reader.depth))
         walker = place(m, "walker", BeatWalker(self.config))
         wiring.connect(m, reader.o, walker.i)

@@ -52,7 +52,8 @@ class WeightReader(Shared):
 
     def build(self, platform):
         m = Module()
-        reader = place(m, "reader", BurstReader(self.config, "weight", count_width=32, buffer=False))
+        reader = place(m, "reader", BurstReader(self.config, "weight", ("final", "mark", "index"),
+                                               count_width=32, buffer=False))
         queue = place(m, "queue", Queue("weight_beat_queue", width=8 * self.config.bus_bytes + 1, depth=reader.depth))
         wiring.connect(m, reader.request, wiring.flipped(self.request))
         self._tiles(m, reader.i)

@@ -219,7 +219,8 @@ def timing(simulate, machine, operations, rows=0):
 @pytest.mark.parametrize("lanes", LANES)
 def test_a_group_a_cycle_and_its_latency(simulate, lanes):
     """Rows without a gap between them, each popped with its last group; its bytes 17 cycles later."""
-    bench = timing(simulate, LANES[lanes], [isa.operation("activate", **scaled(x_count=20, x_stride=4, channels=4))], rows=20)
+    operation = isa.operation("activate", **scaled(x_count=20, x_stride=4, channels=4))
+    bench = timing(simulate, LANES[lanes], [operation], rows=20)
     groups = -(-4 // lanes)
     writes = [cycle for cycle, _, _ in bench.writes]
     assert writes == list(range(writes[0], writes[0] + 20 * groups))
