@@ -105,7 +105,8 @@ TPU_PARTS = {"tpu": tpu} | {name: _block(name, describe) for name, describe in {
     "core": Core, "control": ControlRegisters, "sequencer": Sequencer, "decoder": Decoder, "scoreboard": Scoreboard,
     "fetcher": Fetcher, "read_dma": ReadDma, "load": Loader, "store": Storer, "weights": WeightReader,
     "row_reader": RowReader, "tpu_matrix_unit": lambda config: MatrixUnit(config.matrix),
-    "unified_buffer": UnifiedBuffer, "activation": ActivationUnit, "requantise": lambda config: Requantise(),
+    "unified_buffer": UnifiedBuffer, "activation": ActivationUnit,
+    "requantise": lambda config: Requantise(ecp5=config.matrix.impl.multiplier == "ecp5_dsp"),
 }.items()}
 
 # Block that a multiplier mapping takes; "generic" leaves it to synthesis.

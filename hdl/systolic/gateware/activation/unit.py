@@ -8,7 +8,7 @@ from ... import isa
 from ..delay import delay
 from ..ports import BufferRead, Command, Write, fields, unit_ports
 from ..shared import Shared, place
-from .lane import SUM_TO_WRITE, Addend, Control, Lanes, Source
+from .lane import SUM_TO_WRITE, Addend, Control, Lanes
 from .records import RecordReader
 from .requantise import Requantise
 from .steps import Place, Steps
@@ -195,8 +195,8 @@ class ActivationUnit(Shared):
         second, total = phase[1], phase[2]
         m.d.comb += [
             control.group.eq(steps.group),
-            control.source.eq(Mux(active.activate, Source.SUMS, Mux(
-                active.pool, Source.WINDOW, Mux(total, Source.TOTAL, Source.PIXEL)))),
+            control.source.sums.eq(active.activate), control.source.window.eq(active.pool),
+            control.source.pixel.eq(active.add & ~total), control.source.total.eq(active.add & total),
             control.entry.eq(Mux(active.add, Cat(second, total), Mux(active.per_channel, steps.group, 0))),
             control.scale_entry.eq(delay(m, control.entry, Requantise.SCALE, "scale_entry")),
             control.addend.eq(Mux(~active.add | total, Addend.ZERO_POINT, Mux(
