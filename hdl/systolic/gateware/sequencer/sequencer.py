@@ -220,6 +220,7 @@ class Sequencer(Shared):
         outside, streamed, fits, self.room = Signal(), Signal(), Signal(), Signal()
         m.d.sync += self.room.eq(~(scoreboard.full & decoder.executor).any())
         m.d.comb += [scoreboard.region.eq(region), scoreboard.slot.eq(slot),
+                     scoreboard.bound.eq(self.state == State.BOUND), scoreboard.base.eq(decoder.base),
                      scoreboard.executor.eq(decoder.executor), scoreboard.store.eq(self.state == State.MEET)]
         with m.If(self.state == State.DECODE):
             m.d.sync += [slot.eq(0), decoder.slot.eq(0), self.in_place.eq(0)]
