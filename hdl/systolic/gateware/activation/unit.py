@@ -162,9 +162,11 @@ class ActivationUnit(Shared):
                 with m.If(records.missing | records.last):
                     m.next = "WAIT"
             with m.State("WAIT"):
+                # No step is under way, and beginning again and again does no harm: what decides comes late.
+                m.d.comb += steps.load.eq(~ahead.load_table)
                 with m.If(~under_way & ~records.busy):
                     m.d.sync += [active.eq(ahead), self.error.valid.eq(missing)]
-                    m.d.comb += steps.load.eq(1)
+                    m.d.comb += steps.start.eq(1)
                     with m.If(missing):
                         m.next = "DEAD"
                     with m.Elif(ahead.load_table):
