@@ -92,6 +92,92 @@ def test_gateware_imports_those_below(name):
     assert not wrong
 
 
+def named_ports(tree):
+    """Lines on which a port is declared or reached by a name put together: an f-string as a key of members, or
+    ``getattr`` with one, or on a component itself."""
+    for node in ast.walk(tree):
+        if not isinstance(node, ast.Call):
+            continue
+        called = node.func.id if isinstance(node.func, ast.Name) else getattr(node.func, "attr", "")
+        if called == "getattr":
+            subject, name = node.args[:2]
+            if isinstance(name, ast.JoinedStr) or isinstance(subject, ast.Name) and subject.id == "self":
+                yield node.lineno
+        elif called == "__init__":
+            keys = [key for each in ast.walk(node) for key in getattr(each, "keys", [getattr(each, "key", None)])]
+            if any(isinstance(key, ast.JoinedStr) for key in keys):
+                yield node.lineno
+
+
+@pytest.mark.parametrize("name", GATEWARE)
+def test_ports_have_names_of_their_own(name):
+    """Many of a kind are an ``array``."""
+    assert not list(named_ports(ast.parse(modules()[name].read_text())))
+
+
+def test_a_named_port_is_found():
+    code = """
+class Box(Component):
+    def __init__(self):
+        super().__init__({"o": Out(1), **{f"{name}_command": Out(1) for name in UNITS}})
+        super().__init__({"o": Out(1), f"{UNITS[0]}_i": In(1)})
+        super().__init__({"o": Out(1), "i": In(1).array(2)})
+
+    def build(self):
+        return getattr(self, name), getattr(core, f"{name}_done"), getattr(field, "name")
+"""
+    assert sorted(named_ports(ast.parse(code))) == [4, 5, 9, 9]
+
+
+def code_literals(tree):
+    """Lines on which something named for an error or its code is given a number other than 0, which is none."""
+    def named(node):
+        name = getattr(node, "attr", None) or getattr(node, "id", None) or getattr(node, "arg", None) or ""
+        return name.endswith(("code", "error", "problem"))
+
+    for node in ast.walk(tree):
+        given = []
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
+            given += node.args if node.func.attr == "eq" and named(node.func.value) else []
+            given += node.args if node.func.attr == "_fail" else []
+            given += [each.value for each in node.keywords if named(each)]
+        elif isinstance(node, ast.Assign) and any(map(named, node.targets)):
+            given.append(node.value)
+        elif isinstance(node, ast.keyword) and node.arg == "errors":
+            given.append(node.value)
+        for each in given:
+            if any(isinstance(part, ast.Constant) and type(part.value) is int and part.value for part in values(each)):
+                yield node.lineno if hasattr(node, "lineno") else each.lineno
+
+
+def values(node):
+    """The parts of an expression that may become its value: not the indices in it."""
+    yield node
+    for name, part in ast.iter_fields(node):
+        if not (isinstance(node, ast.Subscript) and name == "slice"):
+            for each in part if isinstance(part, list) else [part]:
+                if isinstance(each, ast.AST):
+                    yield from values(each)
+
+
+@pytest.mark.parametrize("name", [*GATEWARE, *sorted(name for name in modules() if ".cycles." in name)])
+def test_error_codes_have_names(name):
+    assert not list(code_literals(ast.parse(modules()[name].read_text())))
+
+
+def test_a_code_literal_is_found():
+    code = """
+self.error.code.eq(Mux(step.beyond, 6, ErrorCode.REGION))
+self.problem.eq(2)
+self._fail(m, 9)
+self.error = (7, index)
+account(m, errors=[(valid, 8, index)])
+self.error.code.eq(ErrorCode.REGION), self.problem.eq(Mux(limits, ErrorCode.FIELD, 0)), beat.error.eq(resp[1])
+self.error = None if wrong is None else (ErrorCode.REGION, row[1].instruction)
+"""
+    assert sorted(code_literals(ast.parse(code))) == [2, 3, 4, 5, 6]
+
+
 @pytest.mark.parametrize("package", PACKAGES)
 def test_no_circles(package):
     """Neither between modules nor between rooms: folders of a package."""

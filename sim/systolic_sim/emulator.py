@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from systolic import isa
 from systolic.errors import UserError
-from systolic.isa import Operation
+from systolic.isa import ErrorCode, Operation
 from systolic.tpu_config import TpuConfig
 from systolic_sim.check.accesses import Tiles, check_instruction
 from systolic_sim.check.flow import Flow
@@ -26,29 +26,27 @@ from systolic_sim.golden.program import Program
 
 __all__ = ["Emulator", "EmulatorError", "check_instruction"]
 
-_CODES = {name: code for code, (name, _) in isa.ERRORS.items()}
-
 
 class EmulatorError(UserError, RuntimeError):
     """A program is stopped.
 
     Attributes
     ----------
-    code : int
-        As in :data:`systolic.isa.ERRORS`.
+    code : ErrorCode
     index : int or None
         Number of the instruction, with a watchdog error that which the sequencer cannot issue; ``None`` where it
         depends on time.
-    possible : set of (int, int)
+    possible : set of (ErrorCode, int)
         Code and index of all errors that the machine can stop with: more than one where units run into errors side by
         side. ``code`` and ``index`` are of the first in the program.
     """
 
-    def __init__(self, name: str, index: int | None, others: Iterable[tuple[str, int | None]] = ()) -> None:
-        self.code, self.index = _CODES[name], index
-        self.possible = {(self.code, index)} | {(_CODES[other], place) for other, place in others}
+    def __init__(self, code: ErrorCode, index: int | None,
+                 others: Iterable[tuple[ErrorCode, int | None]] = ()) -> None:
+        self.code, self.index = code, index
+        self.possible = {(code, index), *others}
         where = "" if index is None else f"instruction {index}: "
-        super().__init__(f"{where}{isa.ERRORS[self.code][1]} (error {self.code})")
+        super().__init__(f"{where}{code.doc} (error {code:d})")
 
 
 class Emulator:
@@ -110,24 +108,25 @@ class Emulator:
             If a row accumulates on an entry that was never written.
         """
         code = bytes(program) if isinstance(program, bytes | bytearray) else isa.encode(program)
-        self._run(code, "end" if code else "fetch")
+        self._run(code, ErrorCode.END if code else ErrorCode.FETCH)
 
     def run_at(self, address: int, length: int) -> None:
         """Execute the program of ``length`` instructions at a memory address; see :meth:`run`."""
         if address % isa.BYTES or not length:
-            raise EmulatorError("fetch", 0)
+            raise EmulatorError(ErrorCode.FETCH, 0)
         whole = next((number for number in range(length)
                       if not self._answers(address + isa.BYTES * number, isa.BYTES)), length)
-        self._run(self.memory[address:address + isa.BYTES * whole].tobytes(), "end" if whole == length else "fetch")
+        self._run(self.memory[address:address + isa.BYTES * whole].tobytes(),
+                  ErrorCode.END if whole == length else ErrorCode.FETCH)
 
-    def _run(self, code: bytes, beyond: str) -> None:
+    def _run(self, code: bytes, beyond: ErrorCode) -> None:
         """``beyond``: the error of an instruction after the last."""
         self.counters = dict.fromkeys(("instructions", "useful_macs", "bytes_read", "bytes_written"), 0)
         self.interrupts = 0
         flow = Flow(self.config, answers=self._answers, fresh=self._fresh).run(code, beyond=beyond)
         if flow.errors:
-            (name, index), *_ = flow.errors
-            raise EmulatorError(name, index, flow.errors)
+            (error, index), *_ = flow.errors
+            raise EmulatorError(error, index, flow.errors)
         for operation in flow.program:
             if operation.instruction.unit == "activation":
                 self._waiting.append((operation, self._rounding))

@@ -136,7 +136,7 @@ def test_page_has_everything():
         section = page.partition(f"## {instruction.name}\n")[2].partition("\n## ")[0]
         assert f"`{instruction.opcode:#04x}`" in section
         assert all(f"| `{field.name}` |" in section for field in instruction.fields)
-    assert all(f"| {code} | {name} |" in page for code, (name, _) in isa.ERRORS.items())
+    assert all(f"| {code:d} | {code.name.lower()} | {code.doc} |" in page for code in isa.ErrorCode)
 
 
 def test_the_page_is_up_to_date(tmp_path, capsys):

@@ -6,7 +6,7 @@ import pytest
 from systolic import isa
 from systolic.compiler.layout import pack_diagonals, pack_tiles, records
 from systolic.compiler.quantise import quantise_multiplier
-from systolic.isa import operation
+from systolic.isa import ErrorCode, operation
 from systolic.tpu_config import tpu_preset
 from systolic_sim.emulator import Emulator, EmulatorError, check_instruction
 from systolic_sim.golden import activation
@@ -196,20 +196,22 @@ def bits(operation, **raw):
 
 
 @pytest.mark.parametrize("code, error", [
-    (bits(HALT), None), (0xEE, "opcode"), (0xEE | 1 << 300, "opcode"), (bits(HALT, b9=1), "reserved"),
+    (bits(HALT), None), (0xEE, ErrorCode.OPCODE), (0xEE | 1 << 300, ErrorCode.OPCODE),
+    (bits(HALT, b9=1), ErrorCode.RESERVED),
     # A reserved bit goes before a field, a field before a region.
-    (bits(operation("pool", from_size=1, size=1, base=2**32 - 1), b501=1), "reserved"),
-    (bits(operation("pool", from_size=0, size=1, base=2**32 - 1)), "field"),
-    (bits(operation("pool", from_size=1, size=1, base=2**32 - 1)), "buffer"),
+    (bits(operation("pool", from_size=1, size=1, base=2**32 - 1), b501=1), ErrorCode.RESERVED),
+    (bits(operation("pool", from_size=0, size=1, base=2**32 - 1)), ErrorCode.FIELD),
+    (bits(operation("pool", from_size=1, size=1, base=2**32 - 1)), ErrorCode.BUFFER),
     (bits(operation("pool", from_size=1, size=1, base=8191)), None),
-    (bits(operation("pool", from_size=1, size=2, base=8191)), "buffer"),
-    (bits(operation("pool", from_size=1, size=1, parameters=8192 - 15)), "buffer"),
+    (bits(operation("pool", from_size=1, size=2, base=8191)), ErrorCode.BUFFER),
+    (bits(operation("pool", from_size=1, size=1, parameters=8192 - 15)), ErrorCode.BUFFER),
     (bits(operation("load_table", from_base=8192 - 256)), None),
-    (bits(operation("load_table", from_base=8192 - 255)), "buffer"),
-    (bits(operation("set_configuration", rounding=3)), "field"),
-    (bits(operation("activate", size=1, channels=4)), None), (bits(operation("activate", size=1, channels=5)), "field"),
-    (bits(operation("matrix_multiply", size=1, n_less=4)), "field"),
-    (bits(operation("read_weights", memory_size=1, memory=2)), "field"),
+    (bits(operation("load_table", from_base=8192 - 255)), ErrorCode.BUFFER),
+    (bits(operation("set_configuration", rounding=3)), ErrorCode.FIELD),
+    (bits(operation("activate", size=1, channels=4)), None),
+    (bits(operation("activate", size=1, channels=5)), ErrorCode.FIELD),
+    (bits(operation("matrix_multiply", size=1, n_less=4)), ErrorCode.FIELD),
+    (bits(operation("read_weights", memory_size=1, memory=2)), ErrorCode.FIELD),
     (bits(operation("read_weights", memory_size=1, memory=2**32 - 4)), None),
 ])
 def test_what_the_sequencer_checks(code, error):
@@ -221,7 +223,7 @@ def stops(program, *, faults=()):
     emulator = Emulator(tpu_preset("tpu_4x4"), np.zeros(65536, np.uint8), faults=faults)
     with pytest.raises(EmulatorError) as error:
         emulator.run([operation("nop"), *program, HALT])
-    return isa.ERRORS[error.value.code][0], error.value.index
+    return error.value.code, error.value.index
 
 
 TILE = operation("read_weights", memory=0, memory_size=16)
@@ -230,28 +232,29 @@ RESULT = operation("matrix_multiply", size=4, finish=1)
 
 @pytest.mark.parametrize("program, expected", [
     ([load(0, 0, 4), operation("read_host_memory", memory_size=7, size=8, row_count=2, row_bytes=4, memory_stride=4,
-                               stride=4)], ("region", 2)),
+                               stride=4)], (ErrorCode.REGION, 2)),
     ([operation("read_host_memory", memory_size=8, size=8, row_count=2, row_bytes=4, memory_stride=4, stride=-4)],
-     ("region", 1)),
-    ([operation("write_host_memory", memory=2**32 - 4, memory_size=8, size=8, row_bytes=8)], ("region", 1)),
-    ([operation("read_weights", memory=0, memory_size=31, tile_count=2)], ("region", 1)),
-    ([TILE, operation("matrix_multiply", size=3)], ("region", 2)),
-    ([TILE, operation("matrix_multiply", size=8, base=4, start=3)], ("region", 2)),
-    ([TILE, operation("matrix_multiply", size=4, accumulator=64)], ("accumulator", 2)),
+     (ErrorCode.REGION, 1)),
+    ([operation("write_host_memory", memory=2**32 - 4, memory_size=8, size=8, row_bytes=8)], (ErrorCode.REGION, 1)),
+    ([operation("read_weights", memory=0, memory_size=31, tile_count=2)], (ErrorCode.REGION, 1)),
+    ([TILE, operation("matrix_multiply", size=3)], (ErrorCode.REGION, 2)),
+    ([TILE, operation("matrix_multiply", size=8, base=4, start=3)], (ErrorCode.REGION, 2)),
+    ([TILE, operation("matrix_multiply", size=4, accumulator=64)], (ErrorCode.ACCUMULATOR, 2)),
     # One row is outside its region, and a later one beyond the accumulators: the first counts; of one row, the entry.
-    ([TILE, operation("matrix_multiply", size=4, x_count=2, x_stride=1, accumulator=63)], ("accumulator", 2)),
-    ([TILE, operation("matrix_multiply", size=4, x_count=3, x_stride=1, accumulator=62)], ("region", 2)),
-    ([TILE, RESULT, operation("activate", size=1, parameters_size=15)], ("region", 3)),
-    ([TILE, RESULT, operation("activate", size=3, channels=4)], ("region", 3)),
-    ([operation("pool", base=64, size=8, channels=8, from_size=8, start=1)], ("region", 1)),
-    ([operation("pool", size=8, channels=8, from_size=8, start=1)], ("overlap", 1)),
-    ([operation("pool", size=8, channels=2, x_count=2, x_stride=1, from_size=8, from_x_stride=1)], ("overlap", 1)),
-    ([operation("add", size=8, channels=8, from_size=8, other_size=7)], ("region", 1)),
-    ([TILE], ("leftover", 2)), ([TILE, RESULT], ("leftover", 3)),
-    ([RESULT], ("leftover", 2)), ([operation("activate", size=1)], ("watchdog", 2)),
-    ([load(65536, 0, 4)], ("bus_read", 1)), ([load(65532, 0, 5)], ("bus_read", 1)),
-    ([store(65536, 0, 4)], ("bus_write", 1)),
-    ([operation("read_weights", memory=65528, memory_size=16)], ("bus_read", 1)),
+    ([TILE, operation("matrix_multiply", size=4, x_count=2, x_stride=1, accumulator=63)], (ErrorCode.ACCUMULATOR, 2)),
+    ([TILE, operation("matrix_multiply", size=4, x_count=3, x_stride=1, accumulator=62)], (ErrorCode.REGION, 2)),
+    ([TILE, RESULT, operation("activate", size=1, parameters_size=15)], (ErrorCode.REGION, 3)),
+    ([TILE, RESULT, operation("activate", size=3, channels=4)], (ErrorCode.REGION, 3)),
+    ([operation("pool", base=64, size=8, channels=8, from_size=8, start=1)], (ErrorCode.REGION, 1)),
+    ([operation("pool", size=8, channels=8, from_size=8, start=1)], (ErrorCode.OVERLAP, 1)),
+    ([operation("pool", size=8, channels=2, x_count=2, x_stride=1, from_size=8, from_x_stride=1)],
+     (ErrorCode.OVERLAP, 1)),
+    ([operation("add", size=8, channels=8, from_size=8, other_size=7)], (ErrorCode.REGION, 1)),
+    ([TILE], (ErrorCode.LEFTOVER, 2)), ([TILE, RESULT], (ErrorCode.LEFTOVER, 3)),
+    ([RESULT], (ErrorCode.LEFTOVER, 2)), ([operation("activate", size=1)], (ErrorCode.WATCHDOG, 2)),
+    ([load(65536, 0, 4)], (ErrorCode.BUS_READ, 1)), ([load(65532, 0, 5)], (ErrorCode.BUS_READ, 1)),
+    ([store(65536, 0, 4)], (ErrorCode.BUS_WRITE, 1)),
+    ([operation("read_weights", memory=65528, memory_size=16)], (ErrorCode.BUS_READ, 1)),
 ])
 def test_what_units_check(program, expected):
     assert stops(program) == expected
@@ -263,13 +266,13 @@ def test_padding_is_read_nowhere():
     emulator = Emulator(tpu_preset("tpu_4x4"), np.zeros(64, np.uint8))
     emulator.run([TILE, operation("matrix_multiply", **fields), HALT])
     assert emulator.counters["useful_macs"] == 0
-    assert stops([TILE, operation("matrix_multiply", accumulator=64, **fields)]) == ("accumulator", 2)
+    assert stops([TILE, operation("matrix_multiply", accumulator=64, **fields)]) == (ErrorCode.ACCUMULATOR, 2)
 
 
 def test_faults():
     faults = [(1000, 1001)]
-    assert stops([load(992, 0, 12)], faults=faults) == ("bus_read", 1)
-    assert stops([store(1000, 0, 1)], faults=faults) == ("bus_write", 1)
+    assert stops([load(992, 0, 12)], faults=faults) == (ErrorCode.BUS_READ, 1)
+    assert stops([store(1000, 0, 1)], faults=faults) == (ErrorCode.BUS_WRITE, 1)
     emulator = Emulator(tpu_preset("tpu_4x4"), np.zeros(2048, np.uint8), faults=faults)
     emulator.run([load(996, 0, 4), load(1004, 0, 4), HALT])
 
@@ -282,14 +285,15 @@ def test_programs_in_memory():
     emulator.run_at(0x100, 3)
     assert emulator.debug_tag == 9 and emulator.counters["instructions"] == 2
     for (address, length), faults, expected in (
-        ((0x101, 3), [], ("fetch", 0)), ((0x100, 0), [], ("fetch", 0)), ((0x100, 1), [], ("end", 1)),
-        ((0x100, 3), [(0x150, 0x151)], ("fetch", 1)), ((0x100, 3), [(0x13F, 0x140)], ("fetch", 0)),
-        ((65536 - 64, 2), [], ("fetch", 1)), ((65536, 2), [], ("fetch", 0)),
+        ((0x101, 3), [], (ErrorCode.FETCH, 0)), ((0x100, 0), [], (ErrorCode.FETCH, 0)),
+        ((0x100, 1), [], (ErrorCode.END, 1)),
+        ((0x100, 3), [(0x150, 0x151)], (ErrorCode.FETCH, 1)), ((0x100, 3), [(0x13F, 0x140)], (ErrorCode.FETCH, 0)),
+        ((65536 - 64, 2), [], (ErrorCode.FETCH, 1)), ((65536, 2), [], (ErrorCode.FETCH, 0)),
     ):
         emulator = Emulator(tpu, memory, faults=faults)
         with pytest.raises(EmulatorError) as error:
             emulator.run_at(address, length)
-        assert (isa.ERRORS[error.value.code][0], error.value.index) == expected
+        assert (error.value.code, error.value.index) == expected
     # Beyond the end nobody looks.
     Emulator(tpu, memory, faults=[(0x180, 0x200)]).run_at(0x100, 3)
 

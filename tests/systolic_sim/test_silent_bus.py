@@ -7,11 +7,11 @@ import pytest
 
 from systolic import isa, registers
 from systolic.host import Driver, HostError
+from systolic.isa import ErrorCode
 from systolic.tpu_config import tpu_preset
 from systolic_sim.rtl.tpu import CHANNELS, Fault, TpuRtl
 
 TPU = tpu_preset("tpu_4x4")
-CODE = {name: code for code, (name, _) in isa.ERRORS.items()}
 AT, DATA, OUTPUT, FAULTY, SIZE = 0x1000, 0x2000, 0x3000, 0x4000, 0x5000
 STOPPED = registers.register("STATUS").field("stopped").mask
 IDLE = registers.register("STATUS").field("idle").mask
@@ -71,13 +71,13 @@ class Kind:
 
 BEYOND = (Fault(first=FAULTY, last=SIZE),)
 KINDS = {
-    "opcode": Kind(ends=(op("nop"),), error="opcode", opcode=0xFF),
-    "region": Kind(ends=(transfer("read_host_memory", DATA, 1024, memory_size=95),), error="region"),
-    "bus_read": Kind(ends=(transfer("read_host_memory", FAULTY, 1024),), error="bus_read", faults=BEYOND),
-    "bus_write": Kind(ends=(transfer("write_host_memory", FAULTY, 1024),), error="bus_write", faults=BEYOND),
-    "busy": Kind(ends=(), error="busy", ring_again=110),
+    "opcode": Kind(ends=(op("nop"),), error=ErrorCode.OPCODE, opcode=0xFF),
+    "region": Kind(ends=(transfer("read_host_memory", DATA, 1024, memory_size=95),), error=ErrorCode.REGION),
+    "bus_read": Kind(ends=(transfer("read_host_memory", FAULTY, 1024),), error=ErrorCode.BUS_READ, faults=BEYOND),
+    "bus_write": Kind(ends=(transfer("write_host_memory", FAULTY, 1024),), error=ErrorCode.BUS_WRITE, faults=BEYOND),
+    "busy": Kind(ends=(), error=ErrorCode.BUSY, ring_again=110),
     "halt": Kind(ends=(), error=None),
-    "watchdog": Kind(ends=(op("activate", base=1024, size=4, parameters=2000, channels=1),), error="watchdog"),
+    "watchdog": Kind(ends=(op("activate", base=1024, size=4, parameters=2000, channels=1),), error=ErrorCode.WATCHDOG),
 }
 
 
@@ -118,8 +118,8 @@ def end(rtl, kind, *, cycles=LONGEST + WATCHDOG, where=""):
     assert (pending, status) in ((HALT, IDLE), (ERROR, STOPPED)), f"{where}: status {status}, interrupts {pending}"
     assert (status == STOPPED) == bool(code), where
     assert bus_dead == (rtl.unanswered() > 0), where
-    error = isa.ERRORS[code][0] if code else None
-    if error == kind.error != "watchdog" and error != "busy":
+    error = ErrorCode(code) if code else None
+    if error == kind.error != ErrorCode.WATCHDOG and error != ErrorCode.BUSY:
         assert Driver(rtl).read("ERROR_INDEX") == (kind.index if error else 0), where
     Driver(rtl).write("INTERRUPT_STATUS", ALL)
     return error, bus_dead
@@ -150,17 +150,17 @@ def test_every_program_ends(rtl, name):
             rtl.reset()
             content = start(rtl, kind, silent={channel: moment})
             error, bus_dead = end(rtl, kind, where=where)
-            assert error in (kind.error, "watchdog"), where
+            assert error in (kind.error, ErrorCode.WATCHDOG), where
             assert error == kind.error or bus_dead, where
             found.append((error, bus_dead))
             if bus_dead:
                 with pytest.raises(HostError, match="memory does not answer: reset TPU and interconnect"):
                     Driver(rtl).restart()
                 Driver(rtl).write("CONTROL", START)
-                assert Driver(rtl).read("STATUS") == STOPPED and error_of(rtl) == (CODE[error], True), where
+                assert Driver(rtl).read("STATUS") == STOPPED and error_of(rtl) == (error, True), where
                 rtl.connect(content, faults=kind.faults)
                 rtl.wait(100)
-                assert rtl.unanswered() == 0 and error_of(rtl) == (CODE[error], False), where
+                assert rtl.unanswered() == 0 and error_of(rtl) == (error, False), where
             assert any(np.array_equal(content, written(kind.memory, size)) for size in BEGUN), where
             if error:
                 Driver(rtl).restart()
@@ -175,7 +175,7 @@ def test_every_program_ends(rtl, name):
 def test_silent_for_a_while(rtl, channel):
     """A memory that comes back before the watchdog's time is over is no error, and after an error it is waited for."""
     for moment in range(0, 140, 7):
-        for name, ends in (("halt", (None, False)), ("opcode", ("opcode", False))):
+        for name, ends in (("halt", (None, False)), ("opcode", (ErrorCode.OPCODE, False))):
             where = f"{name}, {channel} silent from cycle {moment} on"
             rtl.reset()
             content = start(rtl, KINDS[name], silent={channel: moment})
@@ -193,7 +193,7 @@ def test_the_end_of_a_program_and_the_watchdog_meet(rtl):
             rtl.reset()
             start(rtl, KINDS["halt"], watchdog=watchdog, latency=latency)
             ends.append(end(rtl, KINDS["halt"], where=f"latency {latency}, watchdog {watchdog}")[0])
-    assert set(ends) == {None, "watchdog"}
+    assert set(ends) == {None, ErrorCode.WATCHDOG}
 
 
 @pytest.mark.parametrize("moment", [70, 128])
@@ -207,7 +207,7 @@ def test_a_doorbell_while_stopping(rtl, moment):
         for _ in range(rings):
             Driver(rtl).write("CONTROL", START)
             assert Driver(rtl).read("STATUS") == registers.register("STATUS").field("running").mask
-        assert end(rtl, KINDS["opcode"]) == ("opcode", True)
+        assert end(rtl, KINDS["opcode"]) == (ErrorCode.OPCODE, True)
         ends.append(Driver(rtl).read("CYCLES_LO"))
     assert ends[0] == ends[1]
 
@@ -219,7 +219,7 @@ def test_the_watchdog_is_off(rtl):
     # All has come but the last beat beyond the end, which is due in cycle 128.
     start(rtl, KINDS["halt"], watchdog=0, silent={"r": 128})
     assert not rtl.wait(patience)
-    assert end(rtl, KINDS["watchdog"], cycles=150) == ("watchdog", True)
+    assert end(rtl, KINDS["watchdog"], cycles=150) == (ErrorCode.WATCHDOG, True)
     assert Driver(rtl).read("ERROR_INDEX") == KINDS["halt"].index
     rtl.reset()
     start(rtl, KINDS["opcode"], watchdog=0, silent={"r": 10})
@@ -227,13 +227,13 @@ def test_the_watchdog_is_off(rtl):
     assert Driver(rtl).read("STATUS") == registers.register("STATUS").field("running").mask
     Driver(rtl).write("WATCHDOG", 3000)
     assert rtl.wait(10)
-    assert end(rtl, KINDS["watchdog"]) == ("watchdog", True)
+    assert end(rtl, KINDS["watchdog"]) == (ErrorCode.WATCHDOG, True)
 
 
 def test_after_a_dead_bus_a_reset_helps(rtl):
     rtl.reset()
     start(rtl, KINDS["halt"], silent={"r": 50})
-    assert end(rtl, KINDS["halt"]) == ("watchdog", True)
+    assert end(rtl, KINDS["halt"]) == (ErrorCode.WATCHDOG, True)
     rtl.reset()
     assert Driver(rtl).read("STATUS") == IDLE and error_of(rtl) == (0, False)
     works(rtl, "after a reset")
@@ -247,16 +247,16 @@ POOL = op("pool", base=4096, size=OUTPUTS, from_base=1024, from_size=OUTPUTS, st
 
 def test_a_unit_at_work_does_not_put_off_the_end(rtl):
     """After an error the bus alone counts: what a unit has begun may take for as long as it likes."""
-    kind = Kind(ends=(POOL, op("sync"), op("nop")), error="opcode", opcode=0xFF)
+    kind = Kind(ends=(POOL, op("sync"), op("nop")), error=ErrorCode.OPCODE, opcode=0xFF)
     rtl.reset()
     start(rtl, kind)
-    assert end(rtl, kind, cycles=2 * OUTPUTS) == ("opcode", False)
+    assert end(rtl, kind, cycles=2 * OUTPUTS) == (ErrorCode.OPCODE, False)
     assert Driver(rtl).read("CYCLES_LO") > OUTPUTS
     read = transfer("read_host_memory", DATA, 640)
     kind = dataclasses.replace(kind, ends=(POOL, read, op("nop")))
     rtl.reset()
     start(rtl, kind, silent={"r": 190})
-    assert end(rtl, kind) == ("opcode", True)
+    assert end(rtl, kind) == (ErrorCode.OPCODE, True)
     assert Driver(rtl).read("CYCLES_LO") < 190 + WATCHDOG + 10
 
 
@@ -264,11 +264,11 @@ def test_a_unit_at_work_does_not_put_off_the_end(rtl):
 def test_a_unit_at_work_does_not_keep_stores_from_their_data(rtl, stalls):
     """Bursts begun are finished, although another unit would go first at the buffer."""
     write = transfer("write_host_memory", FAULTY, 512)
-    kind = Kind(ends=(POOL, write, op("nop")), error="opcode", opcode=0xFF)
+    kind = Kind(ends=(POOL, write, op("nop")), error=ErrorCode.OPCODE, opcode=0xFF)
     for seed in range(10):
         rtl.reset()
         content, expected = start(rtl, kind, stalls=stalls, seed=seed), written(kind.memory)
-        assert end(rtl, kind, cycles=2 * LONGEST) == ("opcode", False)
+        assert end(rtl, kind, cycles=2 * LONGEST) == (ErrorCode.OPCODE, False)
         begun = [size for size in BEGUN if np.array_equal(content[FAULTY:FAULTY + size], content[DATA:DATA + size])]
         assert len(begun) > 1
         expected[FAULTY:FAULTY + begun[-1]] = expected[DATA:DATA + begun[-1]]

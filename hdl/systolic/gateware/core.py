@@ -2,35 +2,34 @@
 
 from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import wiring
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
 from .activation.unit import ActivationUnit
 from .dma.load import Loader
 from .dma.read_dma import ReadDma
 from .dma.store import Storer
 from .dma.weight_reader import WeightReader
-from .host.control import control_ports
+from .host.control import Counts
 from .lib.axi import AXI4
 from .matrix.matrix_unit import MatrixUnit
 from .matrix.row_reader import RowReader
+from .ports import HostPort
 from .sequencer.scoreboard import EXECUTORS
 from .sequencer.sequencer import Sequencer
 from .shared import Shared, place
 from .unified_buffer import UnifiedBuffer
 
-__all__ = ["SETTINGS", "STATE", "Core"]
-
-#: Names of control registers and of what they show, each with its name at the sequencer.
-SETTINGS = {"start": "start", "program_address": "address", "program_length": "length", "watchdog": "watchdog",
-            "busy_error": "busy_error"}
-STATE = {"running": "running", "stopped": "stopped", "bus_dead": "bus_dead", "error_code": "error_code",
-         "error_index": "error_index", "debug_tag": "debug_tag", "interrupt_program": "interrupted",
-         "interrupt_halt": "halted", "interrupt_error": "failed"}
+__all__ = ["Core"]
 
 
 class Core(Shared):
-    """All of a TPU but its control registers, whose names its members have. An error is cured by resetting it, once the
-    memory bus owes nothing.
+    """All of a TPU but its control registers. An error is cured by resetting it, once the memory bus owes nothing.
+
+    Members
+    -------
+    memory : Out(AXI4)
+    host : In(HostPort)
+    count : Out(Counts)
     """
 
     resets = True
@@ -38,8 +37,7 @@ class Core(Shared):
 
     def __init__(self, config):
         self.config = config
-        super().__init__({"memory": Out(AXI4(config.bus_bytes))}
-                         | {name: member.flip() for name, member in control_ports(config).items()})
+        super().__init__({"memory": Out(AXI4(config.bus_bytes)), "host": In(HostPort()), "count": Out(Counts(config))})
 
     def build(self, platform):
         m = Module()
@@ -49,7 +47,7 @@ class Core(Shared):
         buffer = place(m, "unified_buffer", UnifiedBuffer(config))
         matrix_unit = place(m, "matrix_unit", MatrixUnit(config.matrix))
         units = {"load": Loader(config), "store": Storer(config), "weights": WeightReader(config),
-                   "matrix": RowReader(config), "activation": ActivationUnit(config)}
+                 "matrix": RowReader(config), "activation": ActivationUnit(config)}
         load, store, weights, rows, activation = units.values()
         # First at the buffer, it could keep the storer from the data of bursts that memory waits for.
         activation.reset_too = sequencer.stop
@@ -64,37 +62,33 @@ class Core(Shared):
             (activation.write, buffer.activation_write),
         ):
             wiring.connect(m, source, sink)
-        for channel in ("ar", "r"):
-            wiring.connect(m, getattr(read_dma.bus, channel), wiring.flipped(getattr(self.memory, channel)))
-        for channel in ("aw", "w", "b"):
-            wiring.connect(m, getattr(store.bus, channel), wiring.flipped(getattr(self.memory, channel)))
+        for name, port in zip(EXECUTORS, sequencer.units, strict=True):
+            wiring.connect(m, port, units[name].sequencer)
+        wiring.connect(m, wiring.flipped(self.host), sequencer.host)
+        memory, reads, writes = wiring.flipped(self.memory), read_dma.bus, store.bus
+        channels = ((reads.ar, memory.ar), (reads.r, memory.r),
+                    (writes.aw, memory.aw), (writes.w, memory.w), (writes.b, memory.b))
+        for ours, outside in channels:
+            wiring.connect(m, ours, outside)
         m.d.comb += [
             sequencer.fetch_beat.eq(read_dma.fetch_beat), weights.beat.eq(read_dma.weights_beat),
             load.beat.eq(read_dma.load_beat),
             sequencer.rows_empty.eq(rows.empty), sequencer.switched.eq(rows.switched),
             sequencer.finishing.eq(rows.finishing), sequencer.bus_idle.eq(read_dma.idle & store.idle),
             sequencer.result_taken.eq(matrix_unit.results.valid & matrix_unit.results.ready),
-            sequencer.moving.eq(Cat(*(each.moving for each in units.values()),
-                                    matrix_unit.weights.valid & matrix_unit.weights.ready)),
+            sequencer.weights_taken.eq(matrix_unit.weights.valid & matrix_unit.weights.ready),
         ]
-        channels = (getattr(self.memory, name) for name in ("ar", "r", "aw", "w", "b"))
-        m.d.sync += sequencer.bus_moving.eq(Cat(each.valid & each.ready for each in channels).any())
-        for number, name in enumerate(EXECUTORS):
-            wiring.connect(m, getattr(sequencer, f"{name}_command"), units[name].command)
-            m.d.comb += [sequencer.done[number].eq(units[name].done),
-                         sequencer.errors[number].eq(units[name].error)]
+        m.d.sync += sequencer.bus_moving.eq(Cat(ours.valid & ours.ready for ours, _ in channels).any())
         m.d.comb += [each.stop.eq(sequencer.stop) for each in (read_dma, load, weights, store)]
-        m.d.comb += [getattr(sequencer, there).eq(getattr(self, here)) for here, there in SETTINGS.items()]
-        m.d.comb += [getattr(self, here).eq(getattr(sequencer, there)) for here, there in STATE.items()]
         self._count(m, sequencer, matrix_unit.status, units)
         return m
 
     def _count(self, m, sequencer, status, units):
         """What the counters add in this cycle: of four states of the matrix unit, one."""
-        running, load, store = sequencer.running, units["load"], units["store"]
-        events = {name: getattr(status, name) for name in ("active", "weight_stall", "weight_shift")}
+        running, load, store = sequencer.host.running, units["load"], units["store"]
+        events = {name: status[name] for name in ("active", "weight_stall", "weight_shift")}
         events["non_matrix"] = ~(status.active | status.weight_stall | status.weight_shift)
-        events |= {f"busy_{name}": each.busy for name, each in units.items()}
+        events |= {f"busy_{name}": each.sequencer.busy for name, each in units.items()}
         m.d.comb += [self.count[name].eq(event & running) for name, event in events.items()]
         written = store.bus.w
         beat = load.beat.valid | units["weights"].beat.valid

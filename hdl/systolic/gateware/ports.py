@@ -6,7 +6,8 @@ from amaranth.lib.wiring import In, Out
 
 from .. import isa
 
-__all__ = ["Beat", "BufferRead", "Command", "Error", "ReadRequest", "RowCommand", "Write", "fields", "unit_ports"]
+__all__ = ["Beat", "BufferRead", "Command", "Error", "HostPort", "ReadRequest", "RowCommand", "UnitPort", "Write",
+           "fields"]
 
 
 class Command(data.StructLayout):
@@ -52,21 +53,40 @@ class BufferRead(wiring.Signature):
 
 
 class Error(data.StructLayout):
-    """An error, for one cycle: its code in :data:`systolic.isa.ERRORS` and the number of the instruction."""
+    """An error, for one cycle: its code of :class:`systolic.isa.ErrorCode` and the number of the instruction."""
 
     def __init__(self):
         super().__init__({"valid": 1, "code": 4, "index": 16})
 
 
-def unit_ports():
-    """Members that every unit has.
+class UnitPort(wiring.Signature):
+    """What the sequencer and a unit tell each other, seen by the sequencer, which has one for each unit.
 
     ``command``: instructions, one at a time. ``done``: for one cycle when the oldest instruction's last effect is in
     place. ``busy``: an instruction is in the unit. ``moving``: something moved in this cycle; without it for long,
     the watchdog barks. ``error``: see :class:`Error`.
     """
-    return {"command": In(stream.Signature(Command())), "done": Out(1), "busy": Out(1), "moving": Out(1),
-            "error": Out(Error())}
+
+    def __init__(self):
+        super().__init__({"command": Out(stream.Signature(Command())), "done": In(1), "busy": In(1), "moving": In(1),
+                          "error": In(Error())})
+
+
+class HostPort(wiring.Signature):
+    """What the control registers and the sequencer tell each other, seen by the registers.
+
+    ``start``, ``busy_error``: for one cycle, a doorbell, and one that came while ``running``. ``address``,
+    ``length``, ``watchdog``: as written by the host. ``running``, ``stopped``, ``bus_dead``, ``error_code``,
+    ``error_index``, ``debug_tag``: what the registers show. ``halted``, ``interrupted``, ``failed``: for one cycle,
+    the program has ended, asks for an interrupt, was stopped by an error.
+    """
+
+    def __init__(self):
+        super().__init__({
+            "start": Out(1), "busy_error": Out(1), "address": Out(32), "length": Out(16), "watchdog": Out(32),
+            "running": In(1), "stopped": In(1), "bus_dead": In(1), "error_code": In(4), "error_index": In(16),
+            "debug_tag": In(32), "halted": In(1), "interrupted": In(1), "failed": In(1),
+        })
 
 
 class RowCommand(data.StructLayout):

@@ -5,7 +5,7 @@ from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ..registers import ADDRESS_WIDTH
-from .core import SETTINGS, STATE, Core
+from .core import Core
 from .host.control import ControlRegisters
 from .lib.axi import AXI4, AxiLite
 from .shared import Shared, place
@@ -60,7 +60,6 @@ class Tpu(Shared):
         place(m, "core", core)
         wiring.connect(m, wiring.flipped(self.host), control.s_axi)
         wiring.connect(m, core.memory, wiring.flipped(self.memory))
-        m.d.comb += self.interrupt.eq(control.interrupt)
-        m.d.comb += [getattr(core, name).eq(getattr(control, name)) for name in SETTINGS]
-        m.d.comb += [getattr(control, name).eq(getattr(core, name)) for name in (*STATE, "count")]
+        wiring.connect(m, control.sequencer, core.host)
+        m.d.comb += [control.count.eq(core.count), self.interrupt.eq(control.interrupt)]
         return m

@@ -1,7 +1,7 @@
 """The unified buffer: activations and parameters, read and written a row of bytes at a time, from any address."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
-from amaranth.lib import memory, stream
+from amaranth.lib import memory, stream, wiring
 from amaranth.lib.data import StructLayout
 from amaranth.lib.wiring import In, Out
 
@@ -44,11 +44,16 @@ class _Bank(Shared):
         return m
 
 
-class _Banks(Shared):
-    """Some neighbouring banks. An access begins in one row and, in the banks marked ``wraps``, goes on in the next.
+class _Rows(wiring.Signature):
+    """Rows of an access, one cycle ahead of it: it begins in ``row`` and, in the banks marked ``wraps``, goes on in
+    the ``next`` one."""
 
-    Rows are given one cycle before the banks are accessed.
-    """
+    def __init__(self, depth, count):
+        super().__init__({"row": Out(range(depth)), "next": Out(range(depth)), "wraps": Out(count)})
+
+
+class _Banks(Shared):
+    """Some neighbouring banks. Rows are given one cycle before the banks are accessed."""
 
     MOST = 16
 
@@ -57,23 +62,21 @@ class _Banks(Shared):
         self.count = count
         self.ecp5 = ecp5
         self.module_name = f"unified_buffer_banks_{depth}" + "_ecp5" * ecp5
-        row = In(range(depth))
         super().__init__({
-            "read_row": row, "read_next": row, "read_wraps": In(count), "o": Out(8 * count),
-            "write_row": row, "write_next": row, "write_wraps": In(count), "write": In(count), "i": In(8 * count),
+            "read": In(_Rows(depth, count)), "o": Out(8 * count),
+            "write": In(_Rows(depth, count)), "enable": In(count), "i": In(8 * count),
         })
 
     def build(self, platform):
         m = Module()
         for number in range(self.count):
             bank = place(m, f"bank_{number}", _Bank(self.depth, self.ecp5))
-            for kind in ("read", "write"):
-                row = Signal(range(self.depth), name=f"{kind}_row_{number}", reset_less=True)
-                row_, next_, wraps = (getattr(self, f"{kind}_{name}") for name in ("row", "next", "wraps"))
-                m.d.sync += row.eq(Mux(wraps[number], next_, row_))
-                m.d.comb += getattr(bank, f"{kind}_row").eq(row)
+            for name, rows, bank_row in (("read", self.read, bank.read_row), ("write", self.write, bank.write_row)):
+                row = Signal(range(self.depth), name=f"{name}_row_{number}", reset_less=True)
+                m.d.sync += row.eq(Mux(rows.wraps[number], rows.next, rows.row))
+                m.d.comb += bank_row.eq(row)
             m.d.comb += [
-                bank.write.eq(self.write[number]), bank.i.eq(self.i.word_select(number, 8)),
+                bank.write.eq(self.enable[number]), bank.i.eq(self.i.word_select(number, 8)),
                 self.o.word_select(number, 8).eq(bank.o),
             ]
         return m
@@ -118,15 +121,15 @@ class UnifiedBuffer(Shared):
         self._write(m, groups)
         return m
 
-    def _point(self, m, address, groups, kind):
+    def _point(self, m, address, rows, name):
         """Points every bank at its row of an access from that address on; returns the bank of its first byte."""
         bits = self.config.banks.bit_length() - 1
         row, first = address[bits:], address[:bits]
-        wraps = Signal(self.config.banks, name=f"{kind}_wraps")
+        wraps = Signal(self.config.banks, name=f"{name}_wraps")
         m.d.comb += wraps.eq((1 << first) - 1)
-        for number, group in enumerate(groups):
-            m.d.comb += [getattr(group, f"{kind}_row").eq(row), getattr(group, f"{kind}_next").eq(row + 1),
-                         getattr(group, f"{kind}_wraps").eq(wraps.word_select(number, group.count))]
+        for number, each in enumerate(rows):
+            m.d.comb += [each.row.eq(row), each.next.eq(row + 1),
+                         each.wraps.eq(wraps.word_select(number, len(each.wraps)))]
         return first
 
     def _read(self, m, groups):
@@ -136,7 +139,7 @@ class UnifiedBuffer(Shared):
             m.d.comb += client.valid.eq(delay(m, valid, self.config.READ_LATENCY, "valid", reset_less=False))
             with m.If(valid):
                 m.d.sync += address.eq(client.request.payload)
-        first = self._point(m, address, groups, "read")
+        first = self._point(m, address, [group.read for group in groups], "read")
         data = Signal(8 * self.config.banks, reset_less=True)
         m.d.sync += data.eq(_rotate(m, Cat(group.o for group in groups), delay(m, first, 3, "first"), 8, "read"))
         m.d.comb += [client.data.eq(data) for client in clients]
@@ -157,14 +160,14 @@ class UnifiedBuffer(Shared):
                 m.d.sync += [write.address.eq(client.payload.address), write.data.eq(client.payload.data),
                              write.turn.eq(-client.payload.address)]
         m.d.sync += write.counted.eq(Cat(index < count for index in range(self.config.write_bytes)))
-        self._point(m, write.address, groups, "write")
+        self._point(m, write.address, [group.write for group in groups], "write")
         counted, few = Signal(self.config.banks), self.config.write_bytes.bit_length() - 1
         m.d.comb += counted.eq(write.counted)
         enable = _rotate(m, counted, write.turn, 1, "enable")
         # Banks that many apart never take bytes of the same write, and are offered the same one.
         data = _rotate(m, write.data, write.turn[:few], 8, "write").replicate(self.config.banks >> few)
         for number, group in enumerate(groups):
-            m.d.comb += [group.write.eq(enable.word_select(number, group.count)),
+            m.d.comb += [group.enable.eq(enable.word_select(number, group.count)),
                          group.i.eq(data.word_select(number, 8 * group.count))]
 
 

@@ -47,9 +47,9 @@ class Outcome:
     counters: Mapping[str, int]
 
     @property
-    def error(self) -> str | None:
-        """Name of the error in :data:`systolic.isa.ERRORS`, or ``None``."""
-        return isa.ERRORS[self.error_code][0] if self.error_code else None
+    def error(self) -> isa.ErrorCode | None:
+        """The error, or ``None``."""
+        return isa.ErrorCode(self.error_code) if self.error_code else None
 
     def check(self) -> "Outcome":
         """This outcome.
@@ -60,7 +60,7 @@ class Outcome:
             If an error stopped the TPU.
         """
         if not self.halted:
-            text = isa.ERRORS[self.error_code][1] if self.error_code else "no error code"
+            text = self.error.doc if self.error else "no error code"
             dead = ", and memory has not answered all bursts" if self.bus_dead else ""
             raise HostError(f"stopped at instruction {self.error_index}: {text} (error {self.error_code}){dead}")
         return self

@@ -28,11 +28,8 @@ from .model import (
 from .page import document
 from .text import assemble, disassemble
 
-#: Name and meaning of each error by its code.
-ERRORS = {int(code): (code.name.lower(), code.doc) for code in ErrorCode}
-
 __all__ = [
-    "BYTES", "ERRORS", "ErrorCode", "Field", "INSTRUCTIONS", "Instruction", "IsaError", "Operation", "RECORD_BYTES",
+    "BYTES", "ErrorCode", "Field", "INSTRUCTIONS", "Instruction", "IsaError", "Operation", "RECORD_BYTES",
     "ROUNDINGS", "Region", "TABLE_BYTES", "UNITS", "assemble", "by_opcode", "decode", "disassemble", "document",
     "encode", "most", "operation", "overlaps", "used_bits",
 ]

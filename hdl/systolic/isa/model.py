@@ -19,14 +19,17 @@ ROUNDINGS = ("single", "double", "fp32")
 
 
 class ErrorCode(enum.IntEnum):
-    """Error codes, as the register has them; ``doc`` says what each means."""
+    """Error codes, as the register has them; ``doc`` says what each means, and ``str()`` gives its name."""
 
     doc: str
 
-    def __new__(cls, code: int, doc: str) -> "ErrorCode":
+    def __new__(cls, code: int, doc: str = "") -> "ErrorCode":
         member = int.__new__(cls, code)
         member._value_, member.doc = code, doc
         return member
+
+    def __str__(self) -> str:
+        return self.name.lower()
 
     OPCODE = 1, "no such instruction"
     RESERVED = 2, "a reserved bit is set"

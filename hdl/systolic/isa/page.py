@@ -29,7 +29,7 @@ def document() -> str:
                 for region in instruction.regions) + ".", ""]
         lines += [line for region in instruction.regions if region.in_place for line in (_in_place(region), "")]
     lines += ["## Errors", "", "| code | name | |", "|---|---|---|",
-              *(f"| {code:d} | {code.name.lower()} | {code.doc} |" for code in ErrorCode), ""]
+              *(f"| {code:d} | {code} | {code.doc} |" for code in ErrorCode), ""]
     return "\n".join(lines)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolic import isa
+from systolic.isa import ErrorCode
 from systolic.tpu_config import TpuConfig
 
 __all__ = ["Fault", "Tiles", "access_faults", "check_fields", "check_instruction", "regions"]
@@ -24,16 +25,16 @@ _PIXELS = 1 << 16
 class Fault(NamedTuple):
     """An access that ends the program if the machine gets to it.
 
-    ``name``: of the error in :data:`systolic.isa.ERRORS`. ``place``: what comes before it. Of read_weights the tile, or
+    ``error``: which. ``place``: what comes before it. Of read_weights the tile, or
     with a bus error the bus word; of matrix_multiply the row; of activate the row of sums, -1 if none is needed; of
     others 0.
     """
 
-    name: str
+    error: ErrorCode
     place: int
 
 
-def check_instruction(config: TpuConfig, bits: int) -> str | None:
+def check_instruction(config: TpuConfig, bits: int) -> ErrorCode | None:
     """What the sequencer finds wrong with an instruction before any unit sees it.
 
     Parameters
@@ -44,28 +45,27 @@ def check_instruction(config: TpuConfig, bits: int) -> str | None:
 
     Returns
     -------
-    str or None
-        Name of an error in :data:`systolic.isa.ERRORS`, or ``None``.
+    ErrorCode or None
     """
     if problem := check_fields(config, bits):
         return problem
     operation, = isa.decode(bits.to_bytes(isa.BYTES, "little"))
     for (space, _, _, end), in_place in zip(regions(operation), isa.overlaps(operation), strict=True):
         if space == "buffer" and end > config.buffer_size:
-            return "buffer"
+            return ErrorCode.BUFFER
         if in_place is False:
-            return "overlap"
+            return ErrorCode.OVERLAP
     return None
 
 
-def check_fields(config: TpuConfig, bits: int) -> str | None:
+def check_fields(config: TpuConfig, bits: int) -> ErrorCode | None:
     """The same, but for its regions."""
     instruction = isa.by_opcode(bits & 0xFF)
     if instruction is None:
-        return "opcode"
+        return ErrorCode.OPCODE
     if bits & ~isa.used_bits(instruction):
-        return "reserved"
-    return "field" if wrong_field(config, bits) else None
+        return ErrorCode.RESERVED
+    return ErrorCode.FIELD if wrong_field(config, bits) else None
 
 
 def wrong_field(config, bits):
@@ -110,9 +110,9 @@ def access_faults(config, op, answers=None):
     return [] if function is None else [fault for fault in function(config, op, answers) if fault is not None]
 
 
-def _load_faults(config, op, answers, bus="bus_read"):
+def _load_faults(config, op, answers, bus=ErrorCode.BUS_READ):
     good = _rows_inside(config, op)
-    region = Fault("region", 0) if good < op.row_count else None
+    region = Fault(ErrorCode.REGION, 0) if good < op.row_count else None
     step, size = op.memory_stride, op.row_bytes
     if answers is None or good and answers(op.memory, (good - 1) * step + size):
         return [region]
@@ -121,7 +121,7 @@ def _load_faults(config, op, answers, bus="bus_read"):
 
 
 def _store_faults(config, op, answers):
-    return _load_faults(config, op, answers, "bus_write")
+    return _load_faults(config, op, answers, ErrorCode.BUS_WRITE)
 
 
 def _rows_inside(config, op):
@@ -140,12 +140,12 @@ def _rows_inside(config, op):
 def _weights_faults(config, op, answers):
     size = config.tile_bytes(diagonal=bool(op.diagonal))
     good = min(op.tile_count, min(op.memory_size, _MEMORY - op.memory) // size)
-    region = Fault("region", good) if good < op.tile_count else None
+    region = Fault(ErrorCode.REGION, good) if good < op.tile_count else None
     if answers is None or not good or answers(op.memory, good * size):
         return [region]
     word = config.bus_bytes
     silent = bisect.bisect_left(range(good * size // word), True, key=lambda n: not answers(op.memory, (n + 1) * word))
-    return [region, Fault("bus_read", silent)]
+    return [region, Fault(ErrorCode.BUS_READ, silent)]
 
 
 class Tiles:
@@ -219,15 +219,16 @@ def _matrix_faults(config, op, answers):
         bad = beyond | ((address - op.base) % modulus + arch.rows > op.size) & ~padded
         if bad.any():
             row = int(np.argmax(bad))
-            return [Fault("accumulator" if beyond[row] else "region", number * op.x_count * op.y_count + row)]
+            error = ErrorCode.ACCUMULATOR if beyond[row] else ErrorCode.REGION
+            return [Fault(error, number * op.x_count * op.y_count + row)]
     return []
 
 
 def _activate_faults(config, op, answers):
     if (op.channels if op.per_channel else 1) * isa.RECORD_BYTES > op.parameters_size:
-        return [Fault("region", -1)]
+        return [Fault(ErrorCode.REGION, -1)]
     row = _first_outside(config, 0, (op.y_count, op.x_count), (op.y_stride, op.x_stride), op.channels, op.size)
-    return [None if row is None else Fault("region", row)]
+    return [None if row is None else Fault(ErrorCode.REGION, row)]
 
 
 class _Walk(NamedTuple):
@@ -259,7 +260,7 @@ def _elementwise_faults(config, op, *inputs):
     if any(isa.overlaps(op)):
         return [_first_in_place(config, op, walks)]
     outside = any(each.first_outside(config, op.channels) is not None for each in walks)
-    return [Fault("region", 0) if outside else None]
+    return [Fault(ErrorCode.REGION, 0) if outside else None]
 
 
 def _first_in_place(config, op, walks):
@@ -281,7 +282,7 @@ def _first_in_place(config, op, walks):
     wrong, outside = over | outside.ravel(), outside.ravel()
     if not wrong.any():
         return None
-    return Fault("region" if outside[np.argmax(wrong)] else "overlap", 0)
+    return Fault(ErrorCode.REGION if outside[np.argmax(wrong)] else ErrorCode.OVERLAP, 0)
 
 
 def _first_outside(config, start, counts, strides, size, region_size):

@@ -21,6 +21,7 @@ import dataclasses
 from collections.abc import Callable
 
 from systolic import isa
+from systolic.isa import ErrorCode
 from systolic.tpu_config import TpuConfig
 from systolic_sim.check.accesses import access_faults, check_fields, regions
 from systolic_sim.check.units import NEVER, Limits, Rows, Sums, Weights
@@ -93,24 +94,24 @@ class Flow:
         self._weights, self._rows = Weights(config, self.limits), Rows(fresh)
         self._sums = Sums()
         self._in_flight: dict[str, collections.deque[_InFlight]] = {unit: collections.deque() for unit in isa.UNITS[1:]}
-        self._transfers: dict[str, list[tuple[str, int]]] = {"load": [], "store": []}
+        self._transfers: dict[str, list[tuple[ErrorCode, int]]] = {"load": [], "store": []}
         self.program: list[isa.Operation] = []
-        self.errors: list[tuple[str, int]] = []
+        self.errors: list[tuple[ErrorCode, int]] = []
         self.stuck: Stuck | None = None
 
-    def run(self, code: bytes, *, beyond: str = "end") -> "Flow":
+    def run(self, code: bytes, *, beyond: ErrorCode = ErrorCode.END) -> "Flow":
         """Follow a program to its end.
 
         Parameters
         ----------
         code : bytes
-        beyond : str
+        beyond : ErrorCode
             The error of an instruction after the last.
 
         Returns
         -------
         Flow
-            This one. Without ``errors``, the program halts; ``("watchdog", index)`` says where it is stuck.
+            This one. Without ``errors``, the program halts; ``(ErrorCode.WATCHDOG, index)`` says where it is stuck.
         """
         problem = None
         for index in range(len(code) // isa.BYTES):
@@ -141,10 +142,10 @@ class Flow:
             found.append((problem, index))
         self.errors = sorted(dict.fromkeys(found), key=lambda error: error[1])
         if self.stuck and not self.errors:
-            self.errors = [("watchdog", index)]
+            self.errors = [(ErrorCode.WATCHDOG, index)]
 
     def _step(self, index, op):
-        """Issue or execute an instruction, if it can ever be; the name of an error."""
+        """Issue or execute an instruction, if it can ever be; or an error."""
         unit = op.instruction.unit
         if unit == "sequencer":
             return self._wait(index, op)
@@ -152,9 +153,9 @@ class Flow:
             return self._hold(index, "unit", self._in_flight[unit][0], unit)
         for (space, writes, base, end), in_place in zip(regions(op), isa.overlaps(op), strict=True):
             if space == "buffer" and end > self.config.buffer_size:
-                return "buffer"
+                return ErrorCode.BUFFER
             if in_place is False:
-                return "overlap"
+                return ErrorCode.OVERLAP
             if holder := self._conflict(unit, space, writes, base, end):
                 return self._hold(index, "conflict", *holder)
         self.program.append(op)
@@ -172,7 +173,7 @@ class Flow:
             if self._rows.total > self._rows.gone + self.limits.GATE:
                 return self._hold(index, "quiet", None, "matrix")
         if op.name == "halt" and (self.tiles_left or self.sums_left):
-            return "leftover"
+            return ErrorCode.LEFTOVER
         self.program.append(op)
         return None
 
@@ -210,8 +211,8 @@ class Flow:
     def _issue_load(self, index, op, faults, unit="load"):
         """Nothing holds up a transfer but its errors. Rows after a bus error may be looked at before it comes."""
         errors = self._transfers[unit]
-        met = {name for name, _ in errors}
-        errors += [(fault.name, index) for fault in faults if "region" not in met and fault.name not in met]
+        met = {error for error, _ in errors}
+        errors += [(fault.error, index) for fault in faults if ErrorCode.REGION not in met and fault.error not in met]
         return NEVER if errors else 0
 
     def _issue_store(self, index, op, faults):

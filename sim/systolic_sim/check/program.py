@@ -5,6 +5,7 @@ import dataclasses
 import numpy as np
 
 from systolic import isa
+from systolic.isa import ErrorCode
 from systolic_sim.check.accesses import access_faults, check_fields, regions, wrong_field
 from systolic_sim.check.flow import Flow
 
@@ -14,7 +15,6 @@ __all__ = ["Finding", "check_program", "executed"]
 _LONGEST = 65535
 
 _HALT = isa.operation("halt").instruction
-_CODES = {name: code for code, (name, _) in isa.ERRORS.items()}
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -27,19 +27,19 @@ class Finding:
         Of the instruction; one more than there are if it is missing.
     instruction : str
         As the assembler reads it, as far as it can be read.
-    error : str
-        Name in :data:`systolic.isa.ERRORS`; ``"undefined"`` if the machine does not notice.
+    error : ErrorCode or None
+        ``None`` if the machine does not notice: a sum on entries that were never written.
     advice : str
         What exactly is wrong, and what to do.
     """
 
     index: int
     instruction: str
-    error: str
+    error: ErrorCode | None
     advice: str
 
     def __str__(self):
-        what = isa.ERRORS[_CODES[self.error]][1] if self.error in _CODES else "a sum on entries never written"
+        what = self.error.doc if self.error else "a sum on entries never written"
         return f"{self.index}: {self.instruction}: {what}: {self.advice}"
 
 
@@ -73,11 +73,11 @@ def check_program(config, code):
             found.append(Finding(index=index, instruction=_text(word), error=problem[0], advice=problem[1]))
             continue
         op, = isa.decode(word)
-        found += [Finding(index=index, instruction=_text(word), error=fault.name, advice=_mend(config, op, fault))
+        found += [Finding(index=index, instruction=_text(word), error=fault.error, advice=_mend(config, op, fault))
                   for fault in access_faults(config, op)]
         found += _undefined(index, op, written)
     if len(words) > _LONGEST:
-        found.append(Finding(index=_LONGEST, instruction=_text(words[_LONGEST]), error="end",
+        found.append(Finding(index=_LONGEST, instruction=_text(words[_LONGEST]), error=ErrorCode.END,
                              advice=f"PROGRAM_LENGTH counts {_LONGEST} instructions: make it two programs"))
     if taken:
         found += _flow(config, words)
@@ -98,23 +98,24 @@ def _sequencer_finds(config, word):
     """Error and advice, or None."""
     bits = int.from_bytes(word, "little")
     instruction, problem = isa.by_opcode(bits & 0xFF), check_fields(config, bits)
-    if problem == "opcode":
+    if problem == ErrorCode.OPCODE:
         return problem, "take one that systolic isa lists"
-    if problem == "reserved":
+    if problem == ErrorCode.RESERVED:
         wrong = bits & ~isa.used_bits(instruction)
         places = [f"{bit % 32} of word {bit // 32}" for bit in range(8 * isa.BYTES) if wrong >> bit & 1]
         return problem, f"clear bit {', '.join(places)}"
-    if problem == "field":
+    if problem == ErrorCode.FIELD:
         return problem, _mend_field(config, *isa.decode(word), wrong_field(config, bits))
     op, = isa.decode(word)
     in_place = isa.overlaps(op)
     for number, (region, (space, _, base, end)) in enumerate(zip(instruction.regions, regions(op), strict=True)):
         if space == "buffer" and end > config.buffer_size:
-            return "buffer", (f"the region from {region.base}={base} ends at {end}, the buffer at "
+            return ErrorCode.BUFFER, (f"the region from {region.base}={base} ends at {end}, the buffer at "
                               f"{config.buffer_size}: move it, or make it smaller")
         if in_place[number] is False:
             equal = ", ".join(f"{name}={op.values.get(other, other)}" for name, other in region.in_place)
-            return "overlap", f"the output overlaps the region from {region.base}={base}: move it, or make {equal}"
+            return ErrorCode.OVERLAP, (f"the output overlaps the region from {region.base}={base}: move it, or make "
+                                       f"{equal}")
     return None
 
 
@@ -127,9 +128,9 @@ def _mend_field(config, op, field):
 
 def _mend(config, op, fault):
     """What to do about an access that goes astray."""
-    if fault.name == "overlap":
+    if fault.error == ErrorCode.OVERLAP:
         return "in place, an output begins before the end of the one before it: make x_stride or y_stride larger"
-    if fault.name == "accumulator":
+    if fault.error == ErrorCode.ACCUMULATOR:
         depth = config.matrix.arch.accumulator_depth
         return (f"row {fault.place % (op.x_count * op.y_count)} of a tile belongs to entry "
                 f"{op.accumulator + fault.place % (op.x_count * op.y_count)}, the last is {depth - 1}: "
@@ -161,7 +162,7 @@ def _undefined(index, op, written):
     written[entries] = True
     if not unknown:
         return []
-    return [Finding(index=index, instruction=isa.disassemble([op]).strip(), error="undefined",
+    return [Finding(index=index, instruction=isa.disassemble([op]).strip(), error=None,
                     advice="leave accumulate out, or write them with an earlier matrix_multiply")]
 
 
@@ -172,12 +173,12 @@ def _flow(config, words):
     (error, index), = flow.errors
     if index == len(words):
         return [_no_halt(words)]
-    advice = _left_over(flow) if error == "leftover" else _stuck(flow)
+    advice = _left_over(flow) if error == ErrorCode.LEFTOVER else _stuck(flow)
     return [Finding(index=index, instruction=_text(words[index]), error=error, advice=advice)]
 
 
 def _no_halt(words):
-    return Finding(index=len(words), instruction="(the end)", error="end" if words else "fetch",
+    return Finding(index=len(words), instruction="(the end)", error=ErrorCode.END if words else ErrorCode.FETCH,
                    advice="end it with halt")
 
 

@@ -4,6 +4,7 @@ import bisect
 import collections
 import dataclasses
 
+from systolic.isa import ErrorCode
 from systolic.tpu_config import PAGE_BYTES
 from systolic_sim.cycles.row_reader import RowReader
 
@@ -113,7 +114,7 @@ class Rows:
         self._fresh = False
         self._products.append(product)
         if faults and self._fault is None:
-            self._fault = faults[0].name, index, self.total + faults[0].place
+            self._fault = faults[0].error, index, self.total + faults[0].place
         self.total += product.count
         self.switches += product.switches
         self.lasts += product.lasts
@@ -187,7 +188,7 @@ class Sums:
                 place = fault.place + 1 if rows else 0
                 self.taken = min(there, self._wanted + max(place - 1, 0))
                 if self._wanted + place <= there:
-                    self._errors.append((fault.name, index))
+                    self._errors.append((fault.error, index))
                 return
             self.taken = min(there, end)
             if there < end:
@@ -237,11 +238,11 @@ class Weights:
         beats = config.tile_bytes(diagonal=bool(op.diagonal)) // config.bus_bytes
         self._streams.append(Stream(tile=self.tiles, beat=self.beats, tiles=op.tile_count, tile_beats=beats,
                                      word=op.memory // config.bus_bytes, diagonal=op.diagonal))
-        for name, place in faults:
-            if name == "region" and self._region is None:
-                self._region = name, index, self.tiles + place
-            elif name != "region" and self._bus is None:
-                self._bus = name, index, self.beats + place
+        for error, place in faults:
+            if error == ErrorCode.REGION and self._region is None:
+                self._region = error, index, self.tiles + place
+            elif error != ErrorCode.REGION and self._bus is None:
+                self._bus = error, index, self.beats + place
         self.tiles += op.tile_count
         self.beats += op.tile_count * beats
         return NEVER if self._region or self._bus else self.beats

@@ -180,7 +180,7 @@ def compare_any(config, case, *, rtl=None, where="", latency=10, stalls=0.0, see
     if expected is None:
         _same_bytes(where, emulator.memory, memory)
         _same(where, emulator.counters, outcome.counters)
-    if timing and not stalls and (expected is None or outcome.error == "watchdog"):
+    if timing and not stalls and (expected is None or outcome.error == isa.ErrorCode.WATCHDOG):
         predicted = _predicted(config, case, latency)
         _same(where, {"end of the cycle model": predicted is not None}, {"end of the cycle model": outcome.halted})
         _same(where, predicted or {}, outcome.counters)
@@ -199,13 +199,13 @@ def _predicted(config, case, latency):
 def _expected(config, case, where):
     """The emulator's error, which has to be the one that the kind is about."""
     if case.ring_again is not None:
-        return EmulatorError("busy", None)
+        return EmulatorError(isa.ErrorCode.BUSY, None)
     faults = [(each.first, each.last) for each in case.faults]
     emulator = Emulator(config, case.memory.copy(), faults=faults)
     try:
         emulator.run_at(case.address, case.length)
     except EmulatorError as error:
-        _same(where, {"emulator's error": case.error}, {"emulator's error": isa.ERRORS[error.code][0]})
+        _same(where, {"emulator's error": case.error}, {"emulator's error": error.code})
         return error
     raise CheckError(f"{where}: the emulator finds nothing wrong")
 
@@ -234,7 +234,7 @@ def _end(error):
     if error is None:
         return "halt"
     code, index = error
-    return isa.ERRORS[code][0] + ("" if index is None else f" at {index}")
+    return str(isa.ErrorCode(code)) + ("" if index is None else f" at {index}")
 
 
 def _same_bytes(where, expected, found):

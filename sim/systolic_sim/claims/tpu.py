@@ -160,14 +160,14 @@ def random_programs(track, configs=10, programs=60):
 def illegal_programs(track):
     """Every kind of error there is, on several machines."""
     machines = list(map(tpu_preset, ("tpu_4x4", "tpu_8x8", "tpu_12x20")))
-    ended = {name: collections.Counter() for name, _ in isa.ERRORS.values()}
+    ended = {code: collections.Counter() for code in isa.ErrorCode}
     for tpu in track(machines, "illegal programs"):
         rtl = TpuRtl(tpu, optimise=False)
         for kind in KINDS:
             ended[compare_illegal(tpu, kind, 3, rtl=rtl).error]["plain"] += 1
             ended[compare_illegal(tpu, kind, 4, rtl=rtl, stalls=0.4).error]["stalls"] += 1
-    rows = [(name, str(sum(error == name for error, _ in KINDS.values())), str(count["plain"]), str(count["stalls"]))
-            for name, count in ended.items()]
+    rows = [(str(code), str(sum(error == code for error, _ in KINDS.values())), str(count["plain"]),
+             str(count["stalls"])) for code, count in ended.items()]
     total = sum(count.total() for count in ended.values())
     rows.append(("**all**", f"**{len(KINDS)}**", *(f"**{sum(count[how] for count in ended.values())}**"
                                                   for how in ("plain", "stalls"))))

@@ -7,9 +7,6 @@ from systolic import isa
 
 __all__ = ["ActivationUnit"]
 
-_REGION, _OVERLAP = (next(code for code, (name, _) in isa.ERRORS.items() if name == wanted)
-                     for wanted in ("region", "overlap"))
-
 # As in the gateware: cycles of requantisation, from an operand to its write, and from a step to its address.
 _LATENCY, _SUM_TO_WRITE, _ADDRESS = 12, 16, 3
 
@@ -114,7 +111,7 @@ class ActivationUnit:
         step, self._token = self._checked, None
         if step is None or self._failed:
             return
-        error = _REGION if step.outside else _OVERLAP if step.overlap else None
+        error = isa.ErrorCode.REGION if step.outside else isa.ErrorCode.OVERLAP if step.overlap else None
         if step.final or error:
             self._token = _Place(step.address, step.count, step.last, error)
         if not step.outside:
@@ -161,7 +158,7 @@ class ActivationUnit:
         op = self._op
         self._active, self._active_index = op.name, self._index
         if self._missing:
-            self.error, self._state = (_REGION, self._index), "dead"
+            self.error, self._state = (isa.ErrorCode.REGION, self._index), "dead"
         elif op.name == "load_table":
             self._state = "table"
         else:

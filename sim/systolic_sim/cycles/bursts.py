@@ -10,7 +10,6 @@ from .queue import Queue
 __all__ = ["Account", "BeatWalker", "Burst", "BurstReader", "BurstWalker", "Step", "Transfer"]
 
 _MEMORY = 1 << 32
-_REGION = next(code for code, (name, _) in isa.ERRORS.items() if name == "region")
 
 
 class Transfer(NamedTuple):
@@ -82,7 +81,8 @@ class BurstWalker:
         wrapped = cut and not last and onward >= _MEMORY
         taken = row is not None and row[0] and not self._dead_cut and (self._rest is None or joins or (cut and last))
 
-        self.error = (_REGION, self._rest.instruction) if wrapped else (_REGION, row[1].instruction) if bad else None
+        wrong = self._rest if wrapped else row[1] if bad else None
+        self.error = None if wrong is None else (isa.ErrorCode.REGION, wrong.instruction)
         if self.o is not None and o_ready:
             self.o = None
         if cut:

@@ -1,11 +1,11 @@
 """The loader, cycle by cycle."""
 
+from systolic import isa
+
 from .bursts import Account, BeatWalker, BurstReader, Transfer
 from .queue import Queue
 
 __all__ = ["Loader"]
-
-_BUS_READ = 7
 
 
 class Loader(Account):
@@ -52,7 +52,7 @@ class Loader(Account):
         asked = self.request is not None and request_ready
         begun = command is not None and self.command_ready
         self.account(begun, written and self._final, written or beat is not None or asked,
-                     reader_error, (_BUS_READ, step.instruction) if failed else None)
+                     reader_error, (isa.ErrorCode.BUS_READ, step.instruction) if failed else None)
         if written:
             self.write = None
         if left:

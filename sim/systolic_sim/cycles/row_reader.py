@@ -1,5 +1,7 @@
 """The row reader, cycle by cycle."""
 
+from systolic import isa
+
 from .queue import Queue
 
 __all__ = ["RowReader"]
@@ -108,8 +110,9 @@ class RowReader:
                                 step = _Step()
                                 step.address = tile + y * op["y_stride"] + x * op["x_stride"] & mask
                                 step.padded = bool(padded_y or (op["width"] and px >= op["width"]))
-                                step.error = (6 if entry >= arch.accumulator_depth else
-                                              5 if not step.padded and not op["base"] <= step.address <= end else None)
+                                outside = not step.padded and not op["base"] <= step.address <= end
+                                step.error = (isa.ErrorCode.ACCUMULATOR if entry >= arch.accumulator_depth else
+                                              isa.ErrorCode.REGION if outside else None)
                                 step.entry, step.accumulate, step.last = entry, accumulate, last
                                 step.switch = first_row and (self._fresh or not (op["reuse"] and first_tile))
                                 step.macs, step.index = macs, index

@@ -1,11 +1,11 @@
 """The storer, cycle by cycle."""
 
+from systolic import isa
+
 from .bursts import Account, BeatWalker, BurstWalker, Transfer
 from .queue import Queue
 
 __all__ = ["Storer"]
-
-_BUS_WRITE = 8
 
 
 class Storer(Account):
@@ -63,7 +63,8 @@ class Storer(Account):
         accepted = command is not None and self.command_ready
         moved = begun is not None or (self.aw is not None and aw_ready) or asked or sent or answered
         index, final = under_way.head or (0, False)
-        self.account(accepted, answered and not b and final, moved, walker.error, (_BUS_WRITE, index) if b else None)
+        self.account(accepted, answered and not b and final, moved, walker.error,
+                     (isa.ErrorCode.BUS_WRITE, index) if b else None)
         self._count += (begun is not None) - answered
         self._free += sent - asked
         if aw_ready:

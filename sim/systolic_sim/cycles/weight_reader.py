@@ -1,11 +1,11 @@
 """The weight reader, cycle by cycle."""
 
+from systolic import isa
+
 from .bursts import Account, BurstReader, Transfer
 from .queue import Queue
 
 __all__ = ["WeightReader"]
-
-_BUS_READ = 7
 
 
 class WeightReader(Account):
@@ -54,7 +54,7 @@ class WeightReader(Account):
         asked = self.request is not None and request_ready
         begun = command is not None and self.command_ready
         self.account(begun, good and ended and burst.final, beat is not None or sent or asked, self._reader.error,
-                     (_BUS_READ, burst.instruction) if beat is not None and not good else None)
+                     (isa.ErrorCode.BUS_READ, burst.instruction) if beat is not None and not good else None)
         head = queue.head
         taken = self._send(sent) and head is not None
         if taken:

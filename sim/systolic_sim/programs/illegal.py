@@ -10,6 +10,7 @@ import numpy as np
 
 from systolic import isa
 from systolic.errors import UserError
+from systolic.isa import ErrorCode
 from systolic_sim.programs.random import random_program
 from systolic_sim.rtl.tpu import Fault
 
@@ -27,8 +28,7 @@ class IllegalCase:
     memory : uint8 array
     address, length : int
         Of the program: first byte and number of instructions.
-    error : str
-        Name in :data:`systolic.isa.ERRORS`.
+    error : ErrorCode
     faults : tuple of Fault
     ring_again : int or None
         Cycles after the doorbell at which it is rung again.
@@ -37,7 +37,7 @@ class IllegalCase:
     memory: np.ndarray
     address: int
     length: int
-    error: str
+    error: ErrorCode
     faults: tuple = ()
     ring_again: int | None = None
 
@@ -284,52 +284,56 @@ def _last(spoiler, name, **changed):
 
 def _kinds():
     """Error and function by the name of the kind."""
-    kinds = {"unknown opcode": ("opcode", _unknown_opcode)}
+    kinds = {"unknown opcode": (ErrorCode.OPCODE, _unknown_opcode)}
     for instruction in isa.INSTRUCTIONS:
         name = instruction.name
-        kinds[f"{name}: reserved bit"] = ("reserved", functools.partial(_reserved, instruction=instruction))
+        kinds[f"{name}: reserved bit"] = (ErrorCode.RESERVED, functools.partial(_reserved, instruction=instruction))
         for field in instruction.fields:
             spoil = functools.partial(_field, instruction=instruction, field=field)
             if field.least:
-                kinds[f"{name}: {field.name} zero"] = ("field", functools.partial(spoil, value=lambda spoiler: 0))
+                kinds[f"{name}: {field.name} zero"] = (
+                    ErrorCode.FIELD, functools.partial(spoil, value=lambda spoiler: 0))
             if field.aligned:
-                kinds[f"{name}: {field.name} misaligned"] = ("field", functools.partial(spoil, value=_misaligned))
+                kinds[f"{name}: {field.name} misaligned"] = (
+                    ErrorCode.FIELD, functools.partial(spoil, value=_misaligned))
             if field.most:
                 kinds[f"{name}: {field.name} too large"] = (
-                    "field", functools.partial(spoil, value=functools.partial(_too_large, field=field)))
+                    ErrorCode.FIELD, functools.partial(spoil, value=functools.partial(_too_large, field=field)))
         for region in instruction.regions:
             if region.space == "buffer":
                 kinds[f"{name}: {region.base} beyond the buffer"] = (
-                    "buffer", functools.partial(_outside_buffer, instruction=instruction, region=region))
+                    ErrorCode.BUFFER, functools.partial(_outside_buffer, instruction=instruction, region=region))
             for field, other in region.in_place:
                 kinds[f"{name}: {region.base} over the output, {field} differs"] = (
-                    "overlap", functools.partial(_elsewhere, name=name, field=field, other=other))
+                    ErrorCode.OVERLAP, functools.partial(_elsewhere, name=name, field=field, other=other))
             if region.in_place:
                 kinds[f"{name}: {region.base} in place, outputs over each other"] = (
-                    "overlap", functools.partial(_over_each_other, name=name, region=region))
+                    ErrorCode.OVERLAP, functools.partial(_over_each_other, name=name, region=region))
             if isinstance(region.size, str):
                 kinds[f"{name}: {region.size} too small"] = (
-                    "region", functools.partial(_region_too_small, name=name, field=region.size))
-    kinds["matrix_multiply: accumulator too large"] = ("accumulator", _accumulator)
-    buses = {"read_host_memory": "bus_read", "read_weights": "bus_read", "write_host_memory": "bus_write"}
+                    ErrorCode.REGION, functools.partial(_region_too_small, name=name, field=region.size))
+    kinds["matrix_multiply: accumulator too large"] = (ErrorCode.ACCUMULATOR, _accumulator)
+    buses = {"read_host_memory": ErrorCode.BUS_READ, "read_weights": ErrorCode.BUS_READ,
+             "write_host_memory": ErrorCode.BUS_WRITE}
     for name, error in buses.items():
         for what, response in (("SLVERR", _SLVERR), ("DECERR", _DECERR), ("beyond memory", None)):
             kinds[f"{name}: {what}"] = (error, functools.partial(_bus, name=name, response=response))
     kinds |= {
-        "fetch: SLVERR": ("fetch", functools.partial(_fetch, response=_SLVERR)),
-        "fetch: DECERR": ("fetch", functools.partial(_fetch, response=_DECERR)),
-        "fetch: address misaligned": ("fetch", functools.partial(
+        "fetch: SLVERR": (ErrorCode.FETCH, functools.partial(_fetch, response=_SLVERR)),
+        "fetch: DECERR": (ErrorCode.FETCH, functools.partial(_fetch, response=_DECERR)),
+        "fetch: address misaligned": (ErrorCode.FETCH, functools.partial(
             _set, name="shift", value=lambda spoiler: int(spoiler.rng.integers(1, isa.BYTES)))),
-        "fetch: no instructions": ("fetch", functools.partial(_set, name="length", value=lambda spoiler: 0)),
-        "end: too short": ("end", functools.partial(
+        "fetch: no instructions": (ErrorCode.FETCH, functools.partial(_set, name="length", value=lambda spoiler: 0)),
+        "end: too short": (ErrorCode.END, functools.partial(
             _set, name="length", value=lambda spoiler: int(spoiler.rng.integers(1, len(spoiler.code))))),
-        "end: no halt": ("end", _replace_halt),
-        "leftover: tiles": ("leftover", functools.partial(_last, name="read_weights")),
-        "leftover: results": ("leftover", _untaken_results),
+        "end: no halt": (ErrorCode.END, _replace_halt),
+        "leftover: tiles": (ErrorCode.LEFTOVER, functools.partial(_last, name="read_weights")),
+        "leftover: results": (ErrorCode.LEFTOVER, _untaken_results),
         # More rows than wait on their way into the matrix unit: with fewer, halt finds a tile too few.
-        "watchdog: no tile": ("watchdog", functools.partial(_last, name="matrix_multiply", x_count=8, c_count=8)),
-        "watchdog: no results": ("watchdog", functools.partial(_last, name="activate")),
-        "busy": ("busy", functools.partial(
+        "watchdog: no tile": (
+            ErrorCode.WATCHDOG, functools.partial(_last, name="matrix_multiply", x_count=8, c_count=8)),
+        "watchdog: no results": (ErrorCode.WATCHDOG, functools.partial(_last, name="activate")),
+        "busy": (ErrorCode.BUSY, functools.partial(
             _set, name="ring_again", value=lambda spoiler: int(spoiler.rng.integers(1, 200)))),
     }
     return kinds

@@ -10,7 +10,7 @@ import pytest
 from systolic import isa
 from systolic.config import Arch, Config
 from systolic.gateware.matrix.row_reader import RowReader
-from systolic.isa import operation
+from systolic.isa import ErrorCode, operation
 from systolic.tpu_config import TPU_PRESETS, TpuConfig, tpu_preset
 from systolic_sim.check.accesses import access_faults
 from systolic_sim.check.flow import Flow
@@ -171,7 +171,7 @@ def test_rows_and_results_around_their_room(machine, kind):
     tpu, rtl = machine
     most = RESULTS[kind](tpu)
     for size in range(max(1, most - 2), most + 4):
-        assert agree(tpu, rtl, kind(tpu, size)) == (None if size <= most else "watchdog"), size
+        assert agree(tpu, rtl, kind(tpu, size)) == (None if size <= most else ErrorCode.WATCHDOG), size
 
 
 @pytest.mark.parametrize("kind", TILES, ids=lambda kind: kind.__name__)
@@ -180,7 +180,7 @@ def test_tiles_around_their_room(machine, kind):
     tpu, rtl = machine
     most = next(size for size in range(1, 400) if errors(tpu, kind(tpu, size + 1)))
     for size in range(max(1, most - 1), most + 3):
-        assert agree(tpu, rtl, kind(tpu, size)) == (None if size <= most else "watchdog"), size
+        assert agree(tpu, rtl, kind(tpu, size)) == (None if size <= most else ErrorCode.WATCHDOG), size
 
 
 @pytest.mark.parametrize("shift", range(1, 9, 2))
@@ -191,14 +191,14 @@ def test_tiles_at_every_place_in_a_page(machine, shift):
         return [weights(tpu, size, memory=0x1800 + shift * 3 * tpu.bus_bytes), SYNC, multiply(tpu, 1, tiles=size), HALT]
     most = next(size for size in range(1, 400) if errors(tpu, program(size + 1)))
     assert agree(tpu, rtl, program(most)) is None
-    assert agree(tpu, rtl, program(most + 1)) == "watchdog"
+    assert agree(tpu, rtl, program(most + 1)) == ErrorCode.WATCHDOG
 
 
 def test_an_error_is_met_by_the_row_after_those_that_wait(machine):
     tpu, rtl = machine
     for good in range(12, 18):
         program = rows_without_a_tile_before_an_error(tpu, good)
-        assert agree(tpu, rtl, program) == ("region" if good <= Limits(tpu).rows else "watchdog")
+        assert agree(tpu, rtl, program) == (ErrorCode.REGION if good <= Limits(tpu).rows else ErrorCode.WATCHDOG)
 
 
 def test_an_error_is_met_by_the_tile_after_those_that_wait(machine):
@@ -208,26 +208,27 @@ def test_an_error_is_met_by_the_tile_after_those_that_wait(machine):
     for good in range(1, 400):
         program = [weights(tpu, good), weights(tpu, 1, missing=1), HALT]
         met.append(errors(tpu, program)[0][0])
-        if met[-1] == "watchdog":
+        if met[-1] == ErrorCode.WATCHDOG:
             break
     for size in range(max(1, good - 2), good + 3):
         assert agree(tpu, rtl, [weights(tpu, size), weights(tpu, 1, missing=1), HALT]) == (
-            "region" if size < good else "watchdog"), size
+            ErrorCode.REGION if size < good else ErrorCode.WATCHDOG), size
 
 
 @pytest.mark.parametrize("program, expected", [
-    ([activate(1), HALT], ("watchdog", 1)),
-    ([activate(1), activate(1), operation("load_table"), HALT], ("watchdog", 2)),
-    ([activate(1), operation("read_host_memory", memory_size=1, size=1, row_bytes=1), HALT], ("watchdog", 1)),
-    ([activate(1), SYNC, operation("set_configuration", rounding=3)], ("watchdog", 1)),
+    ([activate(1), HALT], (ErrorCode.WATCHDOG, 1)),
+    ([activate(1), activate(1), operation("load_table"), HALT], (ErrorCode.WATCHDOG, 2)),
+    ([activate(1), operation("read_host_memory", memory_size=1, size=1, row_bytes=1), HALT], (ErrorCode.WATCHDOG, 1)),
+    ([activate(1), SYNC, operation("set_configuration", rounding=3)], (ErrorCode.WATCHDOG, 1)),
     # What the sequencer gets to is its own error, whatever waits.
-    ([activate(1), operation("set_configuration", rounding=3)], ("field", 1)),
-    ([activate(1), activate(2)], ("end", 2)), ([activate(1)], ("end", 1)),
+    ([activate(1), operation("set_configuration", rounding=3)], (ErrorCode.FIELD, 1)),
+    ([activate(1), activate(2)], (ErrorCode.END, 2)), ([activate(1)], (ErrorCode.END, 1)),
     # Its second region is not looked at before the first is free, and none as long as its unit is full.
-    ([activate(1), operation("pool", base=0, size=1, from_base=1, from_size=2**31)], ("buffer", 1)),
-    ([activate(1), operation("write_host_memory", memory_size=1, base=0, size=2**31, row_bytes=1)], ("buffer", 1)),
-    ([activate(1), activate(1), operation("load_table", from_base=2**31)], ("watchdog", 2)),
-    ([activate(1, base=64), operation("matrix_multiply", base=64, size=2**31)], ("buffer", 1)),
+    ([activate(1), operation("pool", base=0, size=1, from_base=1, from_size=2**31)], (ErrorCode.BUFFER, 1)),
+    ([activate(1), operation("write_host_memory", memory_size=1, base=0, size=2**31, row_bytes=1)],
+     (ErrorCode.BUFFER, 1)),
+    ([activate(1), activate(1), operation("load_table", from_base=2**31)], (ErrorCode.WATCHDOG, 2)),
+    ([activate(1, base=64), operation("matrix_multiply", base=64, size=2**31)], (ErrorCode.BUFFER, 1)),
 ])
 def test_where_the_sequencer_stands(machine, program, expected):
     tpu, rtl = machine
@@ -252,14 +253,13 @@ def test_errors_side_by_side():
     short = operation("pool", base=64, size=8, channels=8, from_base=64, start=64, from_size=7, parameters=128)
     wrong = operation("set_configuration", rounding=3)
     for program, expected in (
-        ([transfer, short, wrong], [("region", 0), ("region", 1), ("field", 2)]),
-        ([short, SYNC, wrong], [("region", 0)]), ([transfer, transfer, HALT], [("region", 0)]),
-        ([transfer, transfer, transfer, wrong], [("region", 0)]),
+        ([transfer, short, wrong], [(ErrorCode.REGION, 0), (ErrorCode.REGION, 1), (ErrorCode.FIELD, 2)]),
+        ([short, SYNC, wrong], [(ErrorCode.REGION, 0)]), ([transfer, transfer, HALT], [(ErrorCode.REGION, 0)]),
+        ([transfer, transfer, transfer, wrong], [(ErrorCode.REGION, 0)]),
     ):
         with pytest.raises(EmulatorError) as error:
             Emulator(tpu, np.zeros(4096, np.uint8)).run(program)
-        names = {(isa.ERRORS[code][0], index) for code, index in error.value.possible}
-        assert names == set(expected) and (isa.ERRORS[error.value.code][0], error.value.index) == expected[0]
+        assert error.value.possible == set(expected) and (error.value.code, error.value.index) == expected[0]
 
 
 def test_bus_error_and_region_of_one_unit():
@@ -295,7 +295,7 @@ def test_counts_are_of_no_matter():
     start = time.process_time()
     tiles = operation("read_weights", memory_size=2**32 - 1, tile_count=65535)
     flow = Flow(tpu).run(isa.encode([tiles, op, take, HALT]))
-    assert flow.errors == [("watchdog", 3)] and flow.stuck.waits_for == "tile"
+    assert flow.errors == [(ErrorCode.WATCHDOG, 3)] and flow.stuck.waits_for == "tile"
     assert time.process_time() - start < 1
 
 
@@ -312,8 +312,8 @@ def test_hazard_programs_are_of_all_kinds():
             flow = Flow(tpu).run(isa.encode(hazard_program(tpu, seed).program))
             ends.append(flow.errors[0][0] if flow.errors else None)
             reasons |= {(flow.stuck.reason, flow.stuck.waits_for)} if flow.stuck else set()
-    assert ends.count(None) > 300 and ends.count("watchdog") > 200
-    assert {"leftover", "end", "region", "buffer", "field"} <= set(ends)
+    assert ends.count(None) > 300 and ends.count(ErrorCode.WATCHDOG) > 200
+    assert {ErrorCode.LEFTOVER, ErrorCode.END, ErrorCode.REGION, ErrorCode.BUFFER, ErrorCode.FIELD} <= set(ends)
     assert reasons >= {(reason, each) for reason in ("quiet", "unit", "conflict")
                        for each in ("tile", "results", "room for results", "room for weights")}
 
@@ -322,5 +322,5 @@ def test_accesses_of_large_instructions_need_no_memory_of_their_size():
     tpu = tpu_preset("tpu_8x8")
     pool = operation("pool", size=2**15, x_count=65535, y_count=65535, from_size=8, channels=1, y_stride=1)
     start = time.process_time()
-    assert access_faults(tpu, pool)[0].name == "region"
+    assert access_faults(tpu, pool)[0].error == ErrorCode.REGION
     assert time.process_time() - start < 2

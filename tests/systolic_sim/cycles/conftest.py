@@ -18,17 +18,18 @@ def offered(ctx, stream, *names):
 
 def unit_outputs(ctx, dut):
     """Attributes that the model of every unit has, from its gateware."""
-    error = ctx.get(dut.error)
-    return {"command_ready": ctx.get(dut.command.ready), "done": ctx.get(dut.done), "busy": ctx.get(dut.busy),
-            "moving": ctx.get(dut.moving), "error": (error.code, error.index) if error.valid else None}
+    port, error = dut.sequencer, ctx.get(dut.sequencer.error)
+    return {"command_ready": ctx.get(port.command.ready), "done": ctx.get(port.done), "busy": ctx.get(port.busy),
+            "moving": ctx.get(port.moving), "error": (error.code, error.index) if error.valid else None}
 
 
 def command(ctx, dut, name, offer):
     """Offers (index, values of the fields), or nothing."""
-    ctx.set(dut.command.valid, offer is not None)
+    port = dut.sequencer.command
+    ctx.set(port.valid, offer is not None)
     if offer is not None:
-        ctx.set(dut.command.payload.index, offer[0])
-        ctx.set(dut.command.payload.words, int.from_bytes(isa.encode([isa.Operation(name, offer[1])]), "little"))
+        ctx.set(port.payload.index, offer[0])
+        ctx.set(port.payload.words, int.from_bytes(isa.encode([isa.Operation(name, offer[1])]), "little"))
 
 
 def beat(ctx, port, flags):

@@ -91,10 +91,10 @@ def leaving(rng):
 
 def outputs(ctx, unit):
     """What the gateware shows in this cycle, as the model has it."""
-    read, write, error = unit.read.request, unit.write, unit.error
+    read, write, port, error = unit.read.request, unit.write, unit.sequencer, unit.sequencer.error
     return {
-        "command_ready": ctx.get(unit.command.ready), "results_ready": ctx.get(unit.results.ready),
-        "done": ctx.get(unit.done), "busy": ctx.get(unit.busy), "moving": ctx.get(unit.moving),
+        "command_ready": ctx.get(port.command.ready), "results_ready": ctx.get(unit.results.ready),
+        "done": ctx.get(port.done), "busy": ctx.get(port.busy), "moving": ctx.get(port.moving),
         "error": (ctx.get(error.code), ctx.get(error.index)) if ctx.get(error.valid) else None,
         "read": ctx.get(read.payload) if ctx.get(read.valid) else None,
         "write": ((ctx.get(write.payload.address), ctx.get(write.payload.count)) if ctx.get(write.valid) else None)}
@@ -111,11 +111,11 @@ def compare(machine, operations, rng, *, offered, supplied, cycles):
             if command is None and waiting and rng.random() < offered:
                 command = waiting.pop(0)
             sums = rng.random() < supplied
-            ctx.set(unit.command.valid, command is not None)
+            ctx.set(unit.sequencer.command.valid, command is not None)
             if command is not None:
                 word = int.from_bytes(isa.encode([command[1]]), "little")
-                ctx.set(unit.command.payload, {"index": command[0], "rounding": 0, "words": word,
-                                               "in_place": any(isa.overlaps(command[1]))})
+                ctx.set(unit.sequencer.command.payload, {"index": command[0], "rounding": 0, "words": word,
+                                                         "in_place": any(isa.overlaps(command[1]))})
             ctx.set(unit.results.valid, sums)
             want = {name: getattr(model, name) for name in outputs(ctx, unit)}
             assert outputs(ctx, unit) == want
@@ -166,7 +166,7 @@ def test_outputs_in_place_walk_upwards(lanes):
         values = {field: value for field, value in (values | in_place(rng, name, values)).items() if field in names}
         operation = isa.operation(name, **values)
         done, error = compare(LANES[lanes], [operation], rng, offered=1, supplied=1, cycles=2_000)
-        assert (done, error) == ((0, (14, 1000)) if over_itself(operation) else (1, None)), operation
+        assert (done, error) == ((0, (isa.ErrorCode.OVERLAP, 1000)) if over_itself(operation) else (1, None)), operation
         seen.add(error)
     assert len(seen) == 2
 
@@ -177,4 +177,4 @@ def test_errors(seed):
     rng = random.Random(seed)
     operations = [random_operation(rng, wrong=0.4) for _ in range(8)] + [leaving(rng)]
     done, error = compare(LANES[rng.choice(list(LANES))], operations, rng, offered=0.9, supplied=0.9, cycles=20_000)
-    assert error in ((5, 1000 + done), (14, 1000 + done))
+    assert error in ((isa.ErrorCode.REGION, 1000 + done), (isa.ErrorCode.OVERLAP, 1000 + done))

@@ -14,6 +14,7 @@ from systolic import verilog
 from systolic.gateware.host.control import ControlRegisters
 from systolic.gateware.shared import Library
 from systolic.host import Driver, LinkError, WaitError
+from systolic.isa import ErrorCode
 from systolic.tpu_config import tpu_preset
 from systolic_sim.rtl import tpu as tpu_rtl
 from systolic_sim.rtl.matrix_unit import RtlError
@@ -57,18 +58,18 @@ class Copier(Elaboratable):
         m.submodules.words = words = memory.Memory(shape=WIDTH, depth=256, init=[])
         write, read = words.write_port(), words.read_port(domain="comb")
         here, asked, failed = Signal(8), Signal(), Signal()
-        last = control.program_length - 1
+        last = control.sequencer.length - 1
         m.d.comb += self.assignments + [
-            bus.araddr.eq(control.program_address + (0xFF8 if self.fault == "page" else 0)),
-            bus.awaddr.eq(control.program_address + 4096), bus.arlen.eq(last), bus.awlen.eq(last),
+            bus.araddr.eq(control.sequencer.address + (0xFF8 if self.fault == "page" else 0)),
+            bus.awaddr.eq(control.sequencer.address + 4096), bus.arlen.eq(last), bus.awlen.eq(last),
             bus.arsize.eq(2 if self.fault == "size" else 3), bus.awsize.eq(3), bus.arburst.eq(1), bus.awburst.eq(1),
             bus.rready.eq(1), bus.bready.eq(1), bus.wstrb.eq((1 << len(bus.wstrb)) - 1),
             write.addr.eq(here), write.data.eq(bus.rdata), write.en.eq(bus.rvalid), read.addr.eq(here),
             bus.wdata.eq(~read.data), bus.wlast.eq((here == last) ^ (self.fault == "last")),
-            control.error_code.eq(Mux(failed, 7, 0)), control.count.active.eq(bus.arvalid),
+            control.sequencer.error_code.eq(Mux(failed, ErrorCode.BUS_READ, 0)), control.count.active.eq(bus.arvalid),
         ]
-        with m.If(control.start):
-            m.d.sync += [control.running.eq(1), bus.arvalid.eq(1), asked.eq(0)]
+        with m.If(control.sequencer.start):
+            m.d.sync += [control.sequencer.running.eq(1), bus.arvalid.eq(1), asked.eq(0)]
         with m.If(bus.arvalid & bus.arready):
             m.d.sync += bus.arvalid.eq(0)
         if self.fault == "fickle":
@@ -76,7 +77,7 @@ class Copier(Elaboratable):
                 m.d.sync += [bus.arvalid.eq(0), asked.eq(1)]
             with m.If(asked):
                 m.d.sync += [bus.arvalid.eq(1), asked.eq(0)]
-        m.d.sync += [control.interrupt_halt.eq(0), control.interrupt_error.eq(0)]
+        m.d.sync += [control.sequencer.halted.eq(0), control.sequencer.failed.eq(0)]
         with m.If(bus.rvalid):
             m.d.sync += [here.eq(Mux(bus.rlast, 0, here + 1)), failed.eq(failed | bus.rresp[1])]
             with m.If(bus.rlast):
@@ -89,10 +90,10 @@ class Copier(Elaboratable):
                 m.d.sync += bus.wvalid.eq(0)
         with m.If(bus.bvalid):
             bad = failed | bus.bresp[1]
-            m.d.sync += [control.running.eq(0), failed.eq(bad), control.stopped.eq(bad),
-                         control.interrupt_halt.eq(~bad), control.interrupt_error.eq(bad)]
+            m.d.sync += [control.sequencer.running.eq(0), failed.eq(bad), control.sequencer.stopped.eq(bad),
+                         control.sequencer.halted.eq(~bad), control.sequencer.failed.eq(bad)]
         with m.If(control.restart):
-            m.d.sync += [control.stopped.eq(0), failed.eq(0)]
+            m.d.sync += [control.sequencer.stopped.eq(0), failed.eq(0)]
         return m
 
 
@@ -202,7 +203,7 @@ def test_faults(memory_of, fault, words):
     tpu, memory = memory_of
     tpu.connect(memory, faults=[fault])
     outcome = Driver(tpu).run(0, words)
-    assert not outcome.halted and outcome.error_code == 7
+    assert not outcome.halted and outcome.error == ErrorCode.BUS_READ
     Driver(tpu).restart()
     assert Driver(tpu).run(8192, words).halted
     tpu.connect(memory)

@@ -126,7 +126,7 @@ class Requantise(Shared):
         window, over, sticky = self._shift(m, product, delay(m, self.scale.shift, 4, "shift"))
         negative = delay(m, product[-1], 3, "negative")
         whole, float_, up = self._round(m, window, sticky, negative)
-        # The lowest bit makes the carry.
+        # A one below the integer: with ``up`` below the addend, it carries. One adder for both.
         total = gated_sum(m, "rounded_sum", Cat(up, self.addend, self.addend[-1]), Cat(Const(1, 1), whole), ~self.fp32,
                           Cat(self.fp32, float_), ecp5=self.ecp5)
         m.d.comb += [
@@ -154,7 +154,10 @@ class Requantise(Shared):
         return Cat(rounded[1:8] & ~gone, rounded[8:])
 
     def _multiply(self, m, x):
-        """Four cycles: the exact product, plus what ``double`` adds. Factors for signed 18-bit multipliers."""
+        """Four cycles: the exact product, plus what ``double`` adds. Factors for signed 18-bit multipliers.
+
+        ``low + (cross_x + cross_m) * 2**17 + high * 2**34``; ``outer`` is low and high, which do not overlap.
+        """
         rounded, multiplier, parts = self._register(m, "rounded", 33, x), self.scale.multiplier, {}
         for name, low, high in (("x", x[:17], x[17:33].as_signed()), ("m", multiplier[:17], multiplier[17:]),
                                 ("held", rounded[:17], rounded[17:].as_signed())):
@@ -196,6 +199,7 @@ class Requantise(Shared):
 
     def _halve(self, m, value, choose, distance):
         """The value, or shifted, in as many bits as still matter; whether it has more; whether ones were dropped."""
+        # Shifts still to come are distance - 4 in all: a bit above those cannot come into the window any more.
         width = min(len(value), _WINDOW + distance - (1 << _FINE))
         shifted = Signal(signed(width), name=f"shifted_{distance}")
         m.d.comb += shifted.eq(Mux(choose, value >> distance, value))
@@ -218,8 +222,10 @@ class Requantise(Shared):
         above = zeros & ~(low & higher).any() & ~edge
         below = ones & ~(~low & at).any()
         half = held[point - 1]
+        # A tie goes to the even side; else the half decides, but for what float32 takes for a tie.
         up = Mux(Mux(half, above, below), held[point], half)
         float_ = self._register(m, "float", len(held) - point, held[point:] & self.fp32.replicate(len(held) - point))
+        # The others keep one bit behind the point, that which is cut off first.
         return (self._register(m, "whole", signed(33), held[_ZEROS + 1:].as_signed()),
                 Cat(float_, float_[-1].replicate(33 - len(float_))),
                 self._register(m, "up", 1, Mux(self.fp32, up, held[_ZEROS])))

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ... import isa
 from ..delay import delay
-from ..ports import BufferRead, Command, Write, fields, unit_ports
+from ..ports import BufferRead, Command, UnitPort, Write, fields
 from ..shared import Shared, place
 from .lane import SUM_TO_WRITE, Addend, Control, Lanes
 from .records import RecordReader
@@ -15,8 +15,6 @@ from .steps import Place, Steps
 
 __all__ = ["ActivationUnit"]
 
-_REGION, _OVERLAP = (next(code for code, (name, _) in isa.ERRORS.items() if name == wanted)
-                     for wanted in ("region", "overlap"))
 _FP32 = isa.ROUNDINGS.index("fp32")
 _KINDS = tuple(each.name for each in isa.INSTRUCTIONS if each.unit == "activation")
 
@@ -54,9 +52,9 @@ class ActivationUnit(Shared):
         Requests are taken at once.
     write : Out(stream of Write)
         Taken at once.
-    command, done, busy, moving, error
-        See :func:`.ports.unit_ports`. A command is taken when all steps of the one before are made. An error comes
-        in place of the write that cannot be: all before it are made, none after it.
+    sequencer : In(UnitPort)
+        A command is taken when all steps of the one before are made. An error comes in place of the write that cannot
+        be: all before it are made, none after it.
     """
 
     resets = True
@@ -73,7 +71,8 @@ class ActivationUnit(Shared):
         self.total, self.read_entrance = 0, Requantise.LATENCY
         self.sums_entrance = self.read_entrance + self.operand - 1
         self.stages = self.sums_entrance + SUM_TO_WRITE - Steps.ADDRESS - 1
-        super().__init__(unit_ports() | {
+        super().__init__({
+            "sequencer": In(UnitPort()),
             "results": In(stream.Signature(data.ArrayLayout(32, config.matrix.arch.cols))),
             "read": Out(BufferRead(config)), "write": Out(stream.Signature(Write(config)))})
 
@@ -85,8 +84,10 @@ class ActivationUnit(Shared):
         self._take(m, command, ahead)
         self._control(m, steps, records, chain, ahead, active)
         m.d.comb += [steps.command.eq(command), records.command.eq(command), records.data.eq(self.read.data)]
-        m.d.comb += [getattr(steps, name).eq(ahead[name]) for name in ("activate", "pool", "add")]
-        m.d.comb += [getattr(records, name).eq(ahead[name]) for name in ("activate", "add", "load_table")]
+        m.d.comb += [
+            steps.activate.eq(ahead.activate), steps.pool.eq(ahead.pool), steps.add.eq(ahead.add),
+            records.activate.eq(ahead.activate), records.add.eq(ahead.add), records.load_table.eq(ahead.load_table),
+        ]
         m.d.sync += [
             self.read.request.valid.eq(records.request | steps.request),
             self.read.request.payload.eq(Mux(records.request, records.address, steps.address)),
@@ -96,10 +97,10 @@ class ActivationUnit(Shared):
 
     def _take(self, m, command, ahead):
         """A new instruction, decoded on its way into the register."""
-        new = self.command.payload
+        new = self.sequencer.command.payload
         op, pool = fields(new.words, "activate"), fields(new.words, "pool")
         kind = {each.name: new.words[:8] == each.opcode for each in isa.INSTRUCTIONS if each.name in _KINDS}
-        with m.If(self.command.valid & self.command.ready):
+        with m.If(self.sequencer.command.valid & self.sequencer.command.ready):
             m.d.sync += [command.eq(new), *(ahead[name].eq(value) for name, value in kind.items())]
             m.d.sync += [
                 ahead.per_channel.eq(kind["activate"] & op.per_channel), ahead.maximum.eq(pool.maximum),
@@ -123,8 +124,9 @@ class ActivationUnit(Shared):
             self.write.valid.eq(chain[-1] & ~target.bad), self.write.payload.address.eq(target.address),
             self.write.payload.count.eq(target.count),
         ]
-        m.d.sync += [self.done.eq(chain[-1] & target.last & ~target.bad), self.error.valid.eq(chain[-1] & target.bad),
-                     self.error.code.eq(Mux(chain[-1] & target.overlap, _OVERLAP, _REGION))]
+        done, error = self.sequencer.done, self.sequencer.error
+        m.d.sync += [done.eq(chain[-1] & target.last & ~target.bad), error.valid.eq(chain[-1] & target.bad),
+                     error.code.eq(Mux(chain[-1] & target.overlap, isa.ErrorCode.OVERLAP, isa.ErrorCode.REGION))]
         return chain
 
     def _queue(self, m, steps, leave):
@@ -141,13 +143,13 @@ class ActivationUnit(Shared):
         early, under_way, missing = Signal(), Signal(), Signal()
         m.d.comb += [
             early.eq(steps.busy | chain[:self.sums_entrance + 1].any()), under_way.eq(steps.busy | chain.any()),
-            self.moving.eq(under_way | records.busy), self.error.index.eq(active.index),
+            self.sequencer.moving.eq(under_way | records.busy), self.sequencer.error.index.eq(active.index),
             steps.sums.eq(self.results.valid), self.results.ready.eq(steps.ready),
         ]
         with m.FSM() as states:
             with m.State("IDLE"):
-                m.d.comb += self.command.ready.eq(~steps.failed)
-                with m.If(self.command.valid & ~steps.failed):
+                m.d.comb += self.sequencer.command.ready.eq(~steps.failed)
+                with m.If(self.sequencer.command.valid & ~steps.failed):
                     m.next = "LOAD"
             with m.State("LOAD"):
                 m.d.comb += records.load.eq(1)
@@ -165,7 +167,7 @@ class ActivationUnit(Shared):
                 # No step is under way, and beginning again and again does no harm: what decides comes late.
                 m.d.comb += steps.load.eq(~ahead.load_table)
                 with m.If(~under_way & ~records.busy):
-                    m.d.sync += [active.eq(ahead), self.error.valid.eq(missing)]
+                    m.d.sync += [active.eq(ahead), self.sequencer.error.valid.eq(missing)]
                     m.d.comb += steps.start.eq(1)
                     with m.If(missing):
                         m.next = "DEAD"
@@ -183,11 +185,11 @@ class ActivationUnit(Shared):
                     m.next = "FINISH"
             with m.State("FINISH"):
                 with m.If(~records.busy):
-                    m.d.sync += self.done.eq(1)
+                    m.d.sync += self.sequencer.done.eq(1)
                     m.next = "IDLE"
             with m.State("DEAD"):
                 pass
-        m.d.comb += self.busy.eq(~states.ongoing("IDLE") | under_way | self.write.valid)
+        m.d.comb += self.sequencer.busy.eq(~states.ongoing("IDLE") | under_way | self.write.valid)
 
     def _lanes(self, m, steps, records, active):
         lanes = place(m, "lanes", Lanes(self.config, self.config.lanes))

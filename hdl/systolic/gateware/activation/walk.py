@@ -50,6 +50,7 @@ class Loops(Shared):
     def build(self, platform):
         m = Module()
         ends, inside = {}, Const(1)
+        counts = {"y": self.y_count, "x": self.x_count, "ky": self.ky_count, "kx": self.kx_count}
         for level in reversed(LEVELS):
             ends[level] = Signal(name=f"{level}_end")
             goes = Signal(name=f"{level}_goes")
@@ -57,7 +58,7 @@ class Loops(Shared):
             if level == "group":
                 self._groups(m, goes, inside, ends[level])
             else:
-                self._counter(m, level, goes, inside, ends[level])
+                self._counter(m, level, counts[level], goes, inside, ends[level])
             inside = inside & ends[level]
         m.d.comb += [
             self.whole.eq(ends["kx"] & ends["ky"]), self.row_end.eq(self.whole & ends["group"]),
@@ -67,9 +68,8 @@ class Loops(Shared):
             m.d.sync += self.first.eq(self.load | self.whole)
         return m
 
-    def _counter(self, m, level, goes, inside, end):
+    def _counter(self, m, level, count, goes, inside, end):
         """Steps left of a loop, and whether this is the last one."""
-        count = getattr(self, f"{level}_count")
         left = Signal.like(count, name=f"{level}_left")
         with m.If(self.load | self.step & inside & end):
             m.d.sync += [left.eq(count), end.eq(count <= 1)]

@@ -114,6 +114,7 @@ class BurstWalker(Shared):
         if self.buffer:
             inside &= self._region(m, "buffer", row.buffer, transfer.base, transfer.size,
                                    transfer.stride, transfer.row_bytes, taken)
+        # Rows begin on a bus word in memory. The tail is cut to its width: bytes modulo the bus width, less one.
         m.d.sync += [
             row.beats.eq((transfer.row_bytes + (bus_bytes - 1)) >> self.shift), row.tail.eq(transfer.row_bytes - 1),
             row.final.eq(transfer.row_count == 1), row.mark.eq(transfer.mark), row.index.eq(transfer.index),
@@ -124,6 +125,7 @@ class BurstWalker(Shared):
                 m.d.sync += transfer.eq(self.i.payload)
                 with m.If(self.i.valid):
                     m.next = "address"
+            # Its address and its end are added up, then compared.
             with m.State("address"):
                 m.next = "inside"
             with m.State("inside"):
@@ -166,6 +168,7 @@ class BurstWalker(Shared):
         last, free, wrapped = Signal(), Signal(), Signal()
         short, joins = Signal(), Signal()
         to_page, bytes_done, onward = Signal(range(page + 1)), Signal(PAGE_BYTES.bit_length()), Signal(33)
+        # Bus words up to the next 4 KB; bit 32 of an address is the end of memory.
         m.d.comb += [
             to_page.eq(page - rest.memory[self.shift:PAGE_BYTES.bit_length() - 1]),
             bytes_done.eq(beats << self.shift), onward.eq(rest.memory + bytes_done), taken.eq(offered & free),
@@ -179,18 +182,21 @@ class BurstWalker(Shared):
                     m.next = "limit"
             with m.State("limit"):
                 m.d.sync += limit.eq(Mux(to_page < longest, to_page, longest))
+                # More rows follow that may fill the burst.
                 if not self.buffer:
                     m.d.sync += short.eq(~rest.final & ~rest.mark & (rest.beats < longest))
                 m.next = "beats"
             with m.State("beats"):
                 m.d.sync += [beats.eq(Mux(rest.beats <= limit, rest.beats, limit)), last.eq(rest.beats <= limit)]
                 m.next = "burst"
+                # The next row joins this one, and what is to be cut is longer: begin again.
                 with m.If(short):
                     m.d.comb += [free.eq(1), joins.eq(1)]
                     m.next = "beats"
                     with m.If(taken):
                         m.next = "limit"
             with m.State("burst"):
+                # With its last burst a row makes room for the next, which is taken in the same cycle.
                 with m.If(~self.o.valid & ~self.stop):
                     m.d.comb += [free.eq(last), wrapped.eq(~last & onward[32])]
                     m.d.sync += [rest.memory.eq(onward), rest.beats.eq(rest.beats - beats)]

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ... import isa
 from ..lib.queue import Queue
-from ..ports import Beat, ReadRequest, Write, unit_ports
+from ..ports import Beat, ReadRequest, UnitPort, Write
 from ..shared import Shared, place
 from .bursts import transfers
 from .transfers import BeatWalker, BurstReader, account
@@ -25,8 +25,8 @@ class Loader(Shared):
 
     Members
     -------
-    command, done, busy, moving, error
-        See :func:`~systolic.gateware.ports.unit_ports`. ``done``: the last byte was taken by the buffer.
+    sequencer : In(UnitPort)
+        ``done``: the last byte was taken by the buffer.
     request : Out(stream of ReadRequest)
     beat : In(Beat)
     write : Out(stream of Write)
@@ -41,9 +41,9 @@ class Loader(Shared):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(unit_ports() | {
-            "request": Out(stream.Signature(ReadRequest())), "beat": In(Beat(config)),
-            "write": Out(stream.Signature(Write(config))), "stop": In(1),
+        super().__init__({
+            "sequencer": In(UnitPort()), "request": Out(stream.Signature(ReadRequest())),
+            "beat": In(Beat(config)), "write": Out(stream.Signature(Write(config))), "stop": In(1),
         })
 
     def build(self, platform):
@@ -53,12 +53,12 @@ class Loader(Shared):
         walker = place(m, "walker", BeatWalker(self.config))
         wiring.connect(m, reader.o, walker.i)
         wiring.connect(m, reader.request, wiring.flipped(self.request))
-        transfers(m, self.command, reader.i, "read_host_memory")
+        transfers(m, self.sequencer.command, reader.i, "read_host_memory")
 
         step, write = walker.o.payload, self.write
         left, final, failed, written = Signal(), Signal(), Signal(), Signal()
         m.d.comb += written.eq(write.valid & write.ready)
-        dead = account(m, self, finished=written & final,
+        dead = account(m, self.sequencer, self.config, finished=written & final,
                        moved=written | self.beat.valid | (reader.request.valid & reader.request.ready),
                        errors=[(reader.error.valid, reader.error.code, reader.error.index),
                                (left & failed, isa.ErrorCode.BUS_READ, step.index)])

@@ -8,7 +8,7 @@ from ..delay import delay
 from ..lib.axi import AXI4, INCR
 from ..lib.credits import Credits
 from ..lib.queue import Queue
-from ..ports import BufferRead, unit_ports
+from ..ports import BufferRead, UnitPort
 from ..shared import Shared, place
 from .bursts import Burst, BurstWalker, transfers
 from .transfers import BeatWalker, account
@@ -28,8 +28,8 @@ class Storer(Shared):
 
     Members
     -------
-    command, done, busy, moving, error
-        See :func:`~systolic.gateware.ports.unit_ports`. ``done``: memory has answered the last burst.
+    sequencer : In(UnitPort)
+        ``done``: memory has answered the last burst.
     read : Out(BufferRead)
     bus : Out(AXI4)
         Write channels.
@@ -52,9 +52,9 @@ class Storer(Shared):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(unit_ports() | {
-            "read": Out(BufferRead(config)), "bus": Out(AXI4(config.bus_bytes, reads=False)),
-            "stop": In(1), "idle": Out(1),
+        super().__init__({
+            "sequencer": In(UnitPort()), "read": Out(BufferRead(config)),
+            "bus": Out(AXI4(config.bus_bytes, reads=False)), "stop": In(1), "idle": Out(1),
         })
 
     def build(self, platform):
@@ -64,7 +64,7 @@ class Storer(Shared):
         waiting = place(m, "waiting", Queue("store_burst_queue", width=waits.size, depth=self.WAITING))
         under_way = place(m, "under_way", Queue("store_answer_queue", width=17,
                                                 depth=max(2, self.config.writes_in_flight)))
-        transfers(m, self.command, walker.i, "write_host_memory")
+        transfers(m, self.sequencer.command, walker.i, "write_host_memory")
         aw, b, burst = self.bus.aw, self.bus.b, walker.o.payload
         begun, stopped = Signal(), Signal()
         in_flight = place(m, "in_flight", Credits(most=self.config.writes_in_flight))
@@ -84,7 +84,7 @@ class Storer(Shared):
 
         moved = self._move(m, waiting.o, waits(waiting.o.payload))
         failed, (index, final) = b.valid & b.payload.resp[1], (under_way.o.payload[:16], under_way.o.payload[16])
-        dead = account(m, self, finished=b.valid & ~b.payload.resp[1] & final,
+        dead = account(m, self.sequencer, self.config, finished=b.valid & ~b.payload.resp[1] & final,
                        moved=begun | (aw.valid & aw.ready) | moved | b.valid,
                        errors=[(walker.error.valid, walker.error.code, walker.error.index),
                                (failed, isa.ErrorCode.BUS_WRITE, index)])

@@ -137,11 +137,14 @@ class BeatWalker(Shared):
         return m
 
 
-def account(m, unit, *, finished, moved, errors):
+def account(m, sequencer, config, *, finished, moved, errors):
     """Drives ``done``, ``busy``, ``moving`` and ``error`` of a unit.
 
     Parameters
     ----------
+    sequencer : In(UnitPort)
+        The unit's.
+    config : TpuConfig
     finished, moved : Value
         In this cycle: an instruction's last effect; anything but a command.
     errors : list of (Value, int or Value, Value)
@@ -154,12 +157,13 @@ def account(m, unit, *, finished, moved, errors):
     """
     dead, begun, ended = Signal(), Signal(), Signal()
     # Of every burst in flight, asked for or waiting to be, one instruction at most, and a few before them.
-    most = max(unit.config.reads_in_flight, unit.config.writes_in_flight) + 16
+    most = max(config.reads_in_flight, config.writes_in_flight) + 16
     instructions = place(m, "instructions", Credits(most=most))
-    m.d.comb += [begun.eq(unit.command.valid & unit.command.ready), ended.eq(finished & ~dead),
-                 instructions.take.eq(begun), instructions.give.eq(ended), unit.busy.eq(~instructions.empty)]
-    m.d.sync += [unit.done.eq(ended), unit.moving.eq(begun | moved), unit.error.valid.eq(0)]
+    command, error = sequencer.command, sequencer.error
+    m.d.comb += [begun.eq(command.valid & command.ready), ended.eq(finished & ~dead),
+                 instructions.take.eq(begun), instructions.give.eq(ended), sequencer.busy.eq(~instructions.empty)]
+    m.d.sync += [sequencer.done.eq(ended), sequencer.moving.eq(begun | moved), error.valid.eq(0)]
     for condition, code, index in errors:
         with m.If(condition & ~dead):
-            m.d.sync += [dead.eq(1), unit.error.valid.eq(1), unit.error.code.eq(code), unit.error.index.eq(index)]
+            m.d.sync += [dead.eq(1), error.valid.eq(1), error.code.eq(code), error.index.eq(index)]
     return dead

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ... import isa
 from ..lib.queue import Queue
-from ..ports import Beat, ReadRequest, fields, unit_ports
+from ..ports import Beat, ReadRequest, UnitPort, fields
 from ..shared import Shared, place
 from .transfers import BurstReader, account
 
@@ -26,8 +26,8 @@ class WeightReader(Shared):
 
     Members
     -------
-    command, done, busy, moving, error
-        See :func:`~systolic.gateware.ports.unit_ports`. ``done``: the last beat has come; its rows go on
+    sequencer : In(UnitPort)
+        ``done``: the last beat has come; its rows go on
         by themselves.
     request : Out(stream of ReadRequest)
     beat : In(Beat)
@@ -45,9 +45,10 @@ class WeightReader(Shared):
 
     def __init__(self, config):
         self.config = config
-        super().__init__(unit_ports() | {
-            "request": Out(stream.Signature(ReadRequest())), "beat": In(Beat(config)),
-            "weights": Out(stream.Signature(data.ArrayLayout(8, config.matrix.arch.cols))), "stop": In(1),
+        super().__init__({
+            "sequencer": In(UnitPort()), "request": Out(stream.Signature(ReadRequest())),
+            "beat": In(Beat(config)), "weights": Out(stream.Signature(data.ArrayLayout(8, config.matrix.arch.cols))),
+            "stop": In(1),
         })
 
     def build(self, platform):
@@ -60,7 +61,7 @@ class WeightReader(Shared):
 
         beat, burst = self.beat, reader.o.payload
         sent = Signal()
-        dead = account(m, self, finished=beat.valid & ~beat.error & beat.last & burst.final,
+        dead = account(m, self.sequencer, self.config, finished=beat.valid & ~beat.error & beat.last & burst.final,
                        moved=beat.valid | sent | (reader.request.valid & reader.request.ready),
                        errors=[(reader.error.valid, reader.error.code, reader.error.index),
                                (beat.valid & beat.error, isa.ErrorCode.BUS_READ, burst.index)])
@@ -75,14 +76,14 @@ class WeightReader(Shared):
 
     def _tiles(self, m, transfers):
         """Commands as transfers: a tile is a row of bytes."""
-        op, transfer = fields(self.command.payload.words, "read_weights"), transfers.payload
+        op, transfer = fields(self.sequencer.command.payload.words, "read_weights"), transfers.payload
         tile_bytes = Mux(op.diagonal, self.config.tile_bytes(diagonal=True), self.config.tile_bytes())
         m.d.comb += [
-            transfers.valid.eq(self.command.valid), self.command.ready.eq(transfers.ready),
+            transfers.valid.eq(self.sequencer.command.valid), self.sequencer.command.ready.eq(transfers.ready),
             transfer.memory.eq(op.memory), transfer.memory_size.eq(op.memory_size),
             transfer.memory_stride.eq(tile_bytes), transfer.row_bytes.eq(tile_bytes),
             transfer.row_count.eq(op.tile_count), transfer.mark.eq(op.diagonal),
-            transfer.index.eq(self.command.payload.index),
+            transfer.index.eq(self.sequencer.command.payload.index),
         ]
 
     def _rows(self, m, beats, sent):

@@ -6,25 +6,20 @@ from amaranth.lib.wiring import In, Out
 
 from ... import registers
 from ..lib.axi import AxiLite
+from ..ports import HostPort
 from ..shared import Shared, place
 from .counters import Counters
 
-__all__ = ["ControlRegisters", "control_ports"]
+__all__ = ["ControlRegisters", "Counts"]
 
 _OKAY, _SLVERR = 0, 2
 
 
-def control_ports(config):
-    """Members of :class:`ControlRegisters` that the machine behind it is connected to."""
-    count = {name: range(most + 1) for name, most in _increments(config).items() if name != "cycles"}
-    return {
-        "start": Out(1), "busy_error": Out(1),
-        "program_address": Out(32), "program_length": Out(16), "watchdog": Out(32),
-        "running": In(1), "stopped": In(1), "bus_dead": In(1), "error_code": In(4), "error_index": In(16),
-        "debug_tag": In(32),
-        "interrupt_program": In(1), "interrupt_halt": In(1), "interrupt_error": In(1),
-        "count": In(data.StructLayout(count)),
-    }
+class Counts(data.StructLayout):
+    """What to add to the counters in a cycle, all but ``CYCLES``, by the registers' names in small letters."""
+
+    def __init__(self, config):
+        super().__init__({name: range(most + 1) for name, most in _increments(config).items() if name != "cycles"})
 
 
 def _increments(config):
@@ -48,18 +43,13 @@ class ControlRegisters(Shared):
         without a register answer SLVERR. Reading a counter takes up to 20 cycles, anything else 4.
     interrupt : Out(1)
         While an enabled interrupt is pending.
-    start, restart : Out(1)
-        For one cycle. ``start`` only if neither ``running`` nor ``stopped``; ``running`` has to rise within the next
-        two cycles. ``restart`` only if ``stopped`` and not ``bus_dead``.
-    busy_error : Out(1)
-        For one cycle: a start came while ``running``.
-    program_address, program_length, watchdog : Out
-    running, stopped, bus_dead, error_code, error_index, debug_tag : In
-        What the registers show.
-    interrupt_program, interrupt_halt, interrupt_error : In(1)
-        For one cycle: the interrupt is pending from then on.
-    count : In
-        What to add to the counters in this cycle; all but ``CYCLES``, which counts ``running``. Cleared with ``start``.
+    sequencer : Out(HostPort)
+        ``start`` comes only if neither ``running`` nor ``stopped``; ``running`` has to rise within the next two cycles.
+        An interrupt is pending from ``halted``, ``interrupted`` or ``failed`` on.
+    restart : Out(1)
+        For one cycle, only if ``stopped`` and not ``bus_dead``.
+    count : In(Counts)
+        Cleared with ``start``. ``CYCLES`` counts ``running``.
 
     Outputs depend on registers alone.
     """
@@ -71,8 +61,10 @@ class ControlRegisters(Shared):
         arch = config.matrix.arch
         self.shape = {"rows": arch.rows, "cols": arch.cols}
         self.increments = _increments(config)
-        super().__init__({"s_axi": In(AxiLite(registers.ADDRESS_WIDTH)), "interrupt": Out(1), "restart": Out(1)}
-                         | control_ports(config))
+        super().__init__({
+            "s_axi": In(AxiLite(registers.ADDRESS_WIDTH)), "interrupt": Out(1), "restart": Out(1),
+            "sequencer": Out(HostPort()), "count": In(Counts(config)),
+        })
 
     def build(self, platform):
         m = Module()
@@ -85,12 +77,12 @@ class ControlRegisters(Shared):
         self._write(m, stored)
         self._read(m, self._shown(stored))
         m.d.comb += [
-            self.program_address.eq(stored["PROGRAM_ADDRESS", "address"]),
-            self.program_length.eq(stored["PROGRAM_LENGTH", "instructions"]),
-            self.watchdog.eq(stored["WATCHDOG", "cycles"]),
+            self.sequencer.address.eq(stored["PROGRAM_ADDRESS", "address"]),
+            self.sequencer.length.eq(stored["PROGRAM_LENGTH", "instructions"]),
+            self.sequencer.watchdog.eq(stored["WATCHDOG", "cycles"]),
         ]
         causes = [(stored["INTERRUPT_STATUS", name], stored["INTERRUPT_ENABLE", name], come) for name, come in (
-            ("program", self.interrupt_program), ("halt", self.interrupt_halt), ("error", self.interrupt_error))]
+            ("program", self.sequencer.interrupted), ("halt", self.sequencer.halted), ("error", self.sequencer.failed))]
         for pending, _, come in causes:
             with m.If(come):
                 m.d.sync += pending.eq(1)
@@ -101,7 +93,7 @@ class ControlRegisters(Shared):
         """The write channels: what is written, and what a write sets off."""
         axi = self.s_axi
         written = Cat(strobe.replicate(8) for strobe in axi.wstrb)
-        m.d.sync += [self.start.eq(0), self.restart.eq(0), self.busy_error.eq(0)]
+        m.d.sync += [self.sequencer.start.eq(0), self.restart.eq(0), self.sequencer.busy_error.eq(0)]
         with m.FSM(name="writing"):
             with m.State("wait"):
                 with m.If(axi.awvalid & axi.wvalid):
@@ -125,10 +117,10 @@ class ControlRegisters(Shared):
             bits = slice(field.low, field.low + field.width)
             ones = (value & written)[bits]
             if (register.name, field.name) == ("CONTROL", "start"):
-                m.d.sync += [self.start.eq(ones & ~self.running & ~self.stopped),
-                             self.busy_error.eq(ones & self.running)]
+                m.d.sync += [self.sequencer.start.eq(ones & ~self.sequencer.running & ~self.sequencer.stopped),
+                             self.sequencer.busy_error.eq(ones & self.sequencer.running)]
             elif (register.name, field.name) == ("CONTROL", "restart"):
-                m.d.sync += self.restart.eq(ones & self.stopped & ~self.bus_dead)
+                m.d.sync += self.restart.eq(ones & self.sequencer.stopped & ~self.sequencer.bus_dead)
             elif field.access.endswith("clear"):
                 before = stored[register.name, field.name]
                 m.d.sync += before.eq(before & ~ones)
@@ -138,11 +130,12 @@ class ControlRegisters(Shared):
 
     def _shown(self, stored):
         """Value of each register but the counters, by address."""
+        sequencer = self.sequencer
         inside = {
-            ("STATUS", "idle"): ~self.running & ~self.stopped, ("STATUS", "running"): self.running,
-            ("STATUS", "stopped"): self.stopped, ("ERROR_CODE", "code"): self.error_code,
-            ("ERROR_CODE", "bus_dead"): self.bus_dead,
-            ("ERROR_INDEX", "index"): self.error_index, ("DEBUG_TAG", "tag"): self.debug_tag,
+            ("STATUS", "idle"): ~sequencer.running & ~sequencer.stopped, ("STATUS", "running"): sequencer.running,
+            ("STATUS", "stopped"): sequencer.stopped, ("ERROR_CODE", "code"): sequencer.error_code,
+            ("ERROR_CODE", "bus_dead"): sequencer.bus_dead, ("ERROR_INDEX", "index"): sequencer.error_index,
+            ("DEBUG_TAG", "tag"): sequencer.debug_tag,
         } | {("SHAPE", name): Const(value, 16) for name, value in self.shape.items()} | stored
         shown = {}
         for each in registers.registers():
@@ -158,9 +151,9 @@ class ControlRegisters(Shared):
         """The read channels. A counter is read when its turn comes, two cycles after an address or later."""
         axi = self.s_axi
         counters = place(m, "counters", Counters(self.increments))
-        m.d.comb += [counters.increments[name].eq(self.running if name == "cycles" else self.count[name])
+        m.d.comb += [counters.increments[name].eq(self.sequencer.running if name == "cycles" else self.count[name])
                      for name in self.increments]
-        m.d.comb += counters.clear.eq(self.start)
+        m.d.comb += counters.clear.eq(self.sequencer.start)
         lows, highs = ([registers.address(name + half) >> 2 for name in registers.counters()]
                        for half in ("_LO", "_HI"))
         address = Signal(registers.ADDRESS_WIDTH)

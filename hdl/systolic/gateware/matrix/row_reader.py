@@ -5,11 +5,12 @@ from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib import data, stream
-from amaranth.lib.wiring import Out
+from amaranth.lib.wiring import In, Out
 
+from ... import isa
 from ..lib.credits import Credits
 from ..lib.queue import Queue
-from ..ports import BufferRead, Command, RowCommand, fields, unit_ports
+from ..ports import BufferRead, Command, RowCommand, UnitPort, fields
 from ..shared import Shared, place
 
 __all__ = ["RowReader"]
@@ -59,8 +60,8 @@ class RowReader(Shared):
 
     Members
     -------
-    command, done, busy, moving, error
-        See :func:`~systolic.gateware.ports.unit_ports`. ``done``: every read has returned.
+    sequencer : In(UnitPort)
+        ``done``: every read has returned.
     read : Out(BufferRead)
     rows : Out(stream of RowCommand)
         To the matrix unit.
@@ -83,9 +84,10 @@ class RowReader(Shared):
     def __init__(self, config):
         self.config = config
         arch = config.matrix.arch
-        super().__init__(unit_ports() | {
-            "read": Out(BufferRead(config)), "rows": Out(stream.Signature(RowCommand(arch))),
-            "switched": Out(1), "finishing": Out(1), "macs": Out(range(arch.rows * arch.cols + 1)), "empty": Out(1),
+        super().__init__({
+            "sequencer": In(UnitPort()), "read": Out(BufferRead(config)),
+            "rows": Out(stream.Signature(RowCommand(arch))), "switched": Out(1), "finishing": Out(1),
+            "macs": Out(range(arch.rows * arch.cols + 1)), "empty": Out(1),
         })
 
     def build(self, platform):
@@ -104,24 +106,41 @@ class RowReader(Shared):
         m.d.sync += [
             self.switched.eq(advance & step.switch), self.finishing.eq(advance & step.last),
             k.eq(Mux(advance & ~step.padded, step.k_less + 1, 0)), n.eq(step.n_less + 1), self.macs.eq(k * n),
-            self.moving.eq(advance | returned | (self.rows.valid & self.rows.ready)),
-            self.error.valid.eq(valid & step.bad), self.error.index.eq(step.index),
-            self.error.code.eq(Mux(step.beyond, 6, 5)),
+            self.sequencer.moving.eq(advance | returned | (self.rows.valid & self.rows.ready)),
+            self.sequencer.error.valid.eq(valid & step.bad), self.sequencer.error.index.eq(step.index),
+            self.sequencer.error.code.eq(Mux(step.beyond, isa.ErrorCode.ACCUMULATOR, isa.ErrorCode.REGION)),
         ]
-        m.d.comb += self.busy.eq(walking | valid | ~self.empty)
+        m.d.comb += self.sequencer.busy.eq(walking | valid | ~self.empty)
         return m
 
     def _walk(self, m, step, valid, advance):
-        """Steps through the loops: which of them goes on, a cycle later where the row is, then its step, which waits
-        to be read."""
+        """Steps through the loops, one row per cycle, in three stages.
+
+        ::
+
+            turn    which loop goes on, and its stride; the loops inside it begin again
+             │
+             ▼      loop  begins     address       pixel_x      pixel_y      entry
+            place   n     a new sum  + n_stride    first_x      first_y      accumulator
+             │      ky    a tile     + ky_stride   first_x      ^ + ky_step  accumulator
+             ▼      kx    a tile     + kx_stride   ^ + kx_step  ^            accumulator
+            step    c     a tile     + c_stride    ^            ^            accumulator
+                    y     a row      + y_stride    ^            + y_step     + 1
+                    x     a row      + x_stride    + x_step     as before    + 1
+
+        A stride counts from the address at which the present round of its loop began, ``^`` is the pixel at which the
+        present tile began. A step waits here until it is read; with it, what is behind it waits.
+        """
         config, arch = self.config, self.config.matrix.arch
         walking, placed, fresh, go = Signal(), Signal(), Signal(init=1), Signal()
         command, highest = Signal(Command()), Signal(signed(config.address_width + 1))
-        op, new = fields(command.words, "matrix_multiply"), fields(self.command.payload.words, "matrix_multiply")
-        m.d.comb += [self.command.ready.eq(~walking & ~placed), go.eq(~valid | advance)]
-        with m.If(self.command.ready):
-            m.d.sync += command.eq(self.command.payload)
-            # The sequencer has seen to it that the region is inside the buffer.
+        issued = self.sequencer.command
+        op, new = fields(command.words, "matrix_multiply"), fields(issued.payload.words, "matrix_multiply")
+        m.d.comb += [issued.ready.eq(~walking & ~placed), go.eq(~valid | advance)]
+        with m.If(issued.ready):
+            m.d.sync += command.eq(issued.payload)
+            # The last address of a whole row; negative for a shorter region. The sequencer has seen to it that the
+            # region is inside the buffer, so that its end has no more bits.
             m.d.sync += highest.eq((new.base + new.size)[:config.address_width] - arch.rows)
         turn, stride, done = self._count(m, walking, go, op, new)
         place = self._place(m, turn, stride, go & walking, op)
@@ -135,7 +154,9 @@ class RowReader(Shared):
         outside = (place.address < op.base[:config.address_width]) | (place.address > highest)
         padded = [(size != 0) & (pixel >= size)
                   for pixel, size in ((place.pixel_x, op.width), (place.pixel_y, op.height))]
+        # Compared with all 17 bits of the entry: behind 65535 comes one that does not exist, not 0.
         beyond = place.entry >= arch.accumulator_depth
+        # After reset there is no tile to reuse.
         with m.If(go & placed):
             m.d.sync += fresh.eq(0)
         with m.If(go):
@@ -154,7 +175,7 @@ class RowReader(Shared):
         """The loop that goes on and how far; and for each loop whether this is its last round."""
         turn, stride = Signal(_Turn()), Signal(self.config.address_width)
         done = {loop: Signal(name=f"done_{loop}") for loop in _LOOPS}
-        onward, inner_done, begun = [], Const(1), self.command.ready & self.command.valid
+        onward, inner_done, begun = [], Const(1), self.sequencer.command.ready & self.sequencer.command.valid
         moves = go & walking
         for loop in _LOOPS:
             count = op[f"{loop}_count"]
@@ -165,6 +186,7 @@ class RowReader(Shared):
             with m.Elif(moves & inner_done):
                 m.d.sync += [number.eq(Mux(done[loop], 2, number + 1)), done[loop].eq(Mux(done[loop], once,
                                                                                          number == count))]
+            # Signed, but addresses wrap: the low bits are those of any wider sum.
             onward.append((inner_done & ~done[loop], op[f"{loop}_stride"][:len(stride)]))
             inner_done = inner_done & done[loop]
         with m.If(begun):
@@ -183,6 +205,7 @@ class RowReader(Shared):
         new_tile = ~(turn.x | turn.y)
         m.d.comb += place.address.eq(at["x"])
         with m.If(moves):
+            # A loop that goes on begins a round, and so do all inside it.
             for level, loop in enumerate(_LOOPS):
                 with m.If(Cat(turn.begin, *(turn[outer] for outer in _LOOPS[level:])).any()):
                     m.d.sync += at[loop].eq(address)
@@ -226,9 +249,10 @@ class RowReader(Shared):
             queue.i.payload.eq(entering), queue.i.valid.eq(arrived),
             self.rows.payload.eq(queue.o.payload), self.rows.valid.eq(queue.o.valid), queue.o.ready.eq(self.rows.ready),
         ]
+        # Room is reserved from the request on: what comes back finds it in the queue.
         m.d.comb += [reserved.take.eq(advance), reserved.give.eq(self.rows.valid & self.rows.ready),
                      self.empty.eq(reserved.empty)]
-        m.d.sync += self.done.eq(arrived & back.final)
+        m.d.sync += self.sequencer.done.eq(arrived & back.final)
         return arrived
 
 

@@ -4,6 +4,7 @@ from functools import reduce
 from operator import or_
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
+from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
@@ -11,6 +12,17 @@ from ..shared import Shared
 from .scoreboard import EXECUTORS, SPACES
 
 __all__ = ["Decoder"]
+
+
+class DecodedRegion(data.StructLayout):
+    """A region of an instruction: ``size`` bytes from ``base`` on, of the memory or else of the buffer.
+
+    ``streamed``: it is read while the instruction ``writes`` another. ``in_place``: it would then be the same bytes in
+    the same order.
+    """
+
+    def __init__(self):
+        super().__init__({"memory": 1, "writes": 1, "base": 32, "size": 32, "streamed": 1, "in_place": 1})
 
 
 class Decoder(Shared):
@@ -21,18 +33,15 @@ class Decoder(Shared):
     words : In(512)
         The instruction.
     problem : Out(4)
-        Error code, or 0. Two cycles after ``words``.
+        :class:`~systolic.isa.ErrorCode`, or 0. Two cycles after ``words``.
     executor : Out
         Its unit, one bit for each of ``EXECUTORS``; none if the sequencer executes it. Two cycles after ``words``.
     slot : In
         Number of a region, up to one more than any instruction has.
     exists : Out(1)
         There is one. One cycle after ``slot``, two after ``words``.
-    memory, writes, base, size : Out
+    region : Out(DecodedRegion)
         That region. One cycle after ``exists``.
-    streamed, in_place : Out(1)
-        Whether that region is read while the instruction writes, and whether it would then be the same bytes in the
-        same order. One cycle after ``exists``.
     """
 
     module_name = "decoder"
@@ -43,8 +52,7 @@ class Decoder(Shared):
             "words": In(8 * isa.BYTES), "problem": Out(4),
             "executor": Out(len(EXECUTORS)),
             "slot": In(range(max(map(len, SPACES.values())) + 1)),
-            "exists": Out(1), "memory": Out(1), "writes": Out(1), "base": Out(32), "size": Out(32),
-            "streamed": Out(1), "in_place": Out(1),
+            "exists": Out(1), "region": Out(DecodedRegion()),
         })
 
     def build(self, platform):
@@ -55,12 +63,11 @@ class Decoder(Shared):
         reserved = self._any(m, self._reserved(), "reserved")
         limits = self._any(m, self._limits(), "limit")
         with m.If(~self._is(isa.INSTRUCTIONS)):
-            m.d.sync += self.problem.eq(1)
+            m.d.sync += self.problem.eq(isa.ErrorCode.OPCODE)
         with m.Elif(reserved):
-            m.d.sync += self.problem.eq(2)
+            m.d.sync += self.problem.eq(isa.ErrorCode.RESERVED)
         with m.Else():
-            # Code 3, or none.
-            m.d.sync += self.problem.eq(limits.replicate(2))
+            m.d.sync += self.problem.eq(Mux(limits, isa.ErrorCode.FIELD, 0))
         m.d.sync += self.executor.eq(Cat(self._is([each for each in isa.INSTRUCTIONS if each.unit == executor])
                                          for executor in EXECUTORS))
         self._regions(m)
@@ -110,11 +117,14 @@ class Decoder(Shared):
                 regions.append((chosen, instruction, region))
         m.d.comb += self.exists.eq(Cat(chosen for chosen, _, _ in regions).any())
         for flag in ("memory", "writes", "streamed", "in_place"):
-            m.d.sync += getattr(self, flag).eq(Cat(chosen & self._flag(flag, equal, instruction, region)
-                                                   for chosen, instruction, region in regions).any())
-        for word in ("base", "size"):
-            m.d.sync += getattr(self, word).eq(_pick((chosen, self._word(instruction, getattr(region, word)))
-                                                     for chosen, instruction, region in regions))
+            m.d.sync += self.region[flag].eq(Cat(chosen & self._flag(flag, equal, instruction, region)
+                                                 for chosen, instruction, region in regions).any())
+        m.d.sync += [
+            self.region.base.eq(_pick((chosen, self._word(instruction, region.base))
+                                      for chosen, instruction, region in regions)),
+            self.region.size.eq(_pick((chosen, self._word(instruction, region.size))
+                                      for chosen, instruction, region in regions)),
+        ]
 
     def _flag(self, name, equal, instruction, region):
         if name == "in_place":

@@ -98,6 +98,7 @@ class Scoreboard(Shared):
             busy.append(valid.any())
             for entry in range(2):
                 for slot, space in enumerate(SPACES[executor]):
+                    # The entry being written for the instruction at hand: not valid, so it is no hazard to itself.
                     composed = chosen & (next_ == entry)
                     name = f"{executor}_{entry}_{slot}"
                     meets, hazard = self._entry(m, name, space, slot, chosen, composed)
@@ -112,11 +113,13 @@ class Scoreboard(Shared):
 
     def _entry(self, m, name, space, slot, same_unit, chosen):
         """One remembered region; whether ``region`` overlaps it, and whether that is a hazard."""
+        # 33 bits in memory, whose regions may end at 2**32 and beyond.
         bits = 33 if space == "memory" else self.buffer_bits
         base, end = Signal(bits, name=f"{name}_base"), Signal(bits, name=f"{name}_end")
         used, writes = Signal(name=f"{name}_used"), Signal(name=f"{name}_writes")
         region = self.region
         with m.If(self.store & chosen):
+            # The first region of an instruction ends what the entry kept of the one before.
             if slot:
                 with m.If(self.slot == 0):
                     m.d.sync += used.eq(0)
@@ -127,6 +130,7 @@ class Scoreboard(Shared):
         with m.If(self.bound):
             m.d.sync += begins.eq(below)
         m.d.comb += overlap.eq(begins & ~below)
+        # Of two units: unless both only read. Of one: a read of what the older one writes.
         hazard = (region.writes & ~same_unit) | (writes & ~(same_unit & region.writes))
         return used & overlap & (region.memory == (space == "memory")), hazard
 

@@ -5,7 +5,7 @@ from amaranth.lib import data, enum, stream
 from amaranth.lib.wiring import In, Out
 
 from ... import isa, registers
-from ..ports import Beat, Command, Error, ReadRequest, fields
+from ..ports import Beat, Command, HostPort, ReadRequest, UnitPort, fields
 from ..shared import Shared, place
 from .decoder import Decoder
 from .fetch import Fetcher
@@ -15,7 +15,6 @@ __all__ = ["Sequencer"]
 
 _OPCODE = {each.name: each.opcode for each in isa.INSTRUCTIONS}
 _EXECUTES = {"nop", "halt", "sync", "interrupt", "debug_tag", "set_configuration"}
-_ERROR = {name: code for code, (name, _) in isa.ERRORS.items()}
 
 #: Cycles without a handshake that the end of a program waits for the bus while the watchdog is off.
 PATIENCE = registers.register("WATCHDOG").field("cycles").reset
@@ -51,29 +50,24 @@ class Sequencer(Shared):
 
     Members
     -------
-    start, address, length, watchdog : In
-        From the control registers.
+    host : In(HostPort)
     fetch_request, fetch_beat
         Client of the read DMA.
-    commands : Out, array of streams
-        To the units in ``EXECUTORS``.
-    done, moving, errors : In
-        From the units; one more ``moving`` for what else shows that the machine is alive.
+    units : Out(UnitPort), an array
+        In the order of ``EXECUTORS``.
+    weights_taken : In(1)
+        The matrix unit took a row of weights: the machine is alive.
     rows_empty, switched, finishing, result_taken : In
         From the row reader, and results that the activation unit takes: what ``halt`` must not leave behind.
     bus_idle : In(1)
         No burst is under way.
     bus_moving : In(1)
         A handshake on any channel of the memory bus in the cycle before.
-    busy_error : In(1)
-        A doorbell while running.
-    running, stop, stopped, error_code, error_index, debug_tag : Out
-        State, for the control registers; ``stop`` tells the DMA to begin nothing new.
-    bus_dead : Out(1)
-        ``stopped``, and bursts are unanswered. The DMA still waits for them: once the last is answered, it falls.
-    halted, interrupted, failed, issued : Out(1)
-        For one cycle: the program has ended, asks for an interrupt, was stopped by an error; an instruction was
-        executed.
+    stop : Out(1)
+        An error: the DMA begins nothing new. ``host.bus_dead``: stopped, and bursts are unanswered. The DMA still
+        waits for them: once the last is answered, it falls.
+    issued : Out(1)
+        For one cycle: an instruction was executed.
     """
 
     resets = True
@@ -81,20 +75,15 @@ class Sequencer(Shared):
 
     def __init__(self, config):
         self.config = config
-        count = len(EXECUTORS)
         for each in isa.INSTRUCTIONS:
             if each.unit == "sequencer" and each.name not in _EXECUTES:
                 raise ValueError(f"instruction {each.name} must be executed by one of {', '.join(EXECUTORS)}: "
                                  f"the sequencer itself only executes {', '.join(sorted(_EXECUTES))}")
         super().__init__({
-            "start": In(1), "address": In(32), "length": In(16), "watchdog": In(32),
+            "host": In(HostPort()), "units": Out(UnitPort()).array(len(EXECUTORS)),
             "fetch_request": Out(stream.Signature(ReadRequest())), "fetch_beat": In(Beat(config)),
-            **{f"{name}_command": Out(stream.Signature(Command())) for name in EXECUTORS},
-            "done": In(count), "moving": In(count + 1), "errors": In(data.ArrayLayout(Error(), count)),
-            "rows_empty": In(1), "switched": In(1), "finishing": In(1), "result_taken": In(1),
-            "bus_idle": In(1), "bus_moving": In(1), "busy_error": In(1), "running": Out(1), "stop": Out(1),
-            "stopped": Out(1), "bus_dead": Out(1), "error_code": Out(4), "error_index": Out(16),
-            "debug_tag": Out(32), "halted": Out(1), "interrupted": Out(1), "failed": Out(1), "issued": Out(1),
+            "rows_empty": In(1), "switched": In(1), "finishing": In(1), "result_taken": In(1), "weights_taken": In(1),
+            "bus_idle": In(1), "bus_moving": In(1), "stop": Out(1), "issued": Out(1),
         })
 
     def build(self, platform):
@@ -111,8 +100,8 @@ class Sequencer(Shared):
         with m.If(self.onward):
             m.d.sync += self.index.eq(self.index + 1)
         self._fetch(m)
-        m.d.comb += [self.decoder.words.eq(self.words), self.scoreboard.done.eq(self.done)]
-        m.d.sync += [self.halted.eq(0), self.interrupted.eq(0), self.failed.eq(0), self.issued.eq(0)]
+        m.d.comb += [self.decoder.words.eq(self.words), self.scoreboard.done.eq(Cat(each.done for each in self.units))]
+        m.d.sync += [self.host.halted.eq(0), self.host.interrupted.eq(0), self.host.failed.eq(0), self.issued.eq(0)]
         with m.Switch(self.state):
             with m.Case(State.IDLE):
                 self._begin(m)
@@ -126,7 +115,7 @@ class Sequencer(Shared):
                 self._quiet(m, opcode, leftover)
             with m.Case(State.DRAIN):
                 with m.If(self.fetcher.empty):
-                    m.d.sync += [self.state.eq(State.IDLE), self.running.eq(0), self.halted.eq(1)]
+                    m.d.sync += [self.state.eq(State.IDLE), self.host.running.eq(0), self.host.halted.eq(1)]
         self._regions(m)
         self._issue(m)
         self._supervise(m)
@@ -142,10 +131,11 @@ class Sequencer(Shared):
 
     def _begin(self, m):
         m.d.sync += self.index.eq(0)
-        with m.If(self.start):
-            m.d.sync += self.running.eq(1)
-            with m.If(self.address[:6].any() | (self.length == 0)):
-                self._fail(m, _ERROR["fetch"])
+        with m.If(self.host.start):
+            m.d.sync += self.host.running.eq(1)
+            # An instruction has 64 bytes, and lies on a boundary of 64.
+            with m.If(self.host.address[:6].any() | (self.host.length == 0)):
+                self._fail(m, isa.ErrorCode.FETCH)
             with m.Else():
                 m.d.sync += self.state.eq(State.LOAD)
                 m.d.comb += self.fetcher.start.eq(1)
@@ -155,20 +145,21 @@ class Sequencer(Shared):
         fetcher, bits = self.fetcher, 8 * self.config.bus_bytes
         # Late by a cycle: beyond the end the fetcher has nothing to take.
         loaded, ended = Signal(range(fetcher.beats)), Signal()
-        m.d.sync += ended.eq(self.index == self.length)
+        m.d.sync += ended.eq(self.index == self.host.length)
         m.d.comb += [
-            fetcher.address.eq(self.address), fetcher.length.eq(self.length), fetcher.beat.eq(self.fetch_beat),
+            fetcher.address.eq(self.host.address), fetcher.length.eq(self.host.length),
+            fetcher.beat.eq(self.fetch_beat),
             self.fetch_request.valid.eq(fetcher.request.valid), self.fetch_request.payload.eq(fetcher.request.payload),
             fetcher.request.ready.eq(self.fetch_request.ready),
             fetcher.o.ready.eq((self.state == State.LOAD) | (self.state == State.DRAIN)),
         ]
         with m.If(self.state == State.LOAD):
             with m.If(ended):
-                self._fail(m, _ERROR["end"])
+                self._fail(m, isa.ErrorCode.END)
             with m.Elif(fetcher.o.valid):
                 m.d.sync += [self.words.eq(Cat(self.words, fetcher.o.payload[:bits])[bits:]), loaded.eq(loaded + 1)]
                 with m.If(fetcher.o.payload[-1]):
-                    self._fail(m, _ERROR["fetch"])
+                    self._fail(m, isa.ErrorCode.FETCH)
                 with m.Elif(loaded == fetcher.beats - 1):
                     m.d.sync += [self.state.eq(State.DECODE), loaded.eq(0)]
 
@@ -186,7 +177,7 @@ class Sequencer(Shared):
             with m.Else():
                 self._next(m)
                 with m.If(opcode == _OPCODE["debug_tag"]):
-                    m.d.sync += self.debug_tag.eq(fields(self.words, "debug_tag").tag)
+                    m.d.sync += self.host.debug_tag.eq(fields(self.words, "debug_tag").tag)
                 with m.If(opcode == _OPCODE["set_configuration"]):
                     m.d.sync += self.rounding.eq(fields(self.words, "set_configuration").rounding)
 
@@ -195,15 +186,16 @@ class Sequencer(Shared):
         with m.If(self.scoreboard.quiet & self.rows_empty):
             with m.If(opcode != _OPCODE["halt"]):
                 self._next(m)
-                m.d.sync += self.interrupted.eq(opcode == _OPCODE["interrupt"])
+                m.d.sync += self.host.interrupted.eq(opcode == _OPCODE["interrupt"])
             with m.Elif(leftover):
-                self._fail(m, _ERROR["leftover"])
+                self._fail(m, isa.ErrorCode.LEFTOVER)
             with m.Else():
                 m.d.comb += self.fetcher.cancel.eq(1)
                 m.d.sync += [self.state.eq(State.DRAIN), self.issued.eq(1)]
 
     def _leftover(self, m):
         """Whether there are tiles or results that no instruction has taken; long before all that is quiet."""
+        # Differences, which pass below zero while a row waits for its tile: only zero at the end counts.
         tiles, results, reads, leftover = Signal(33), Signal(24), Signal(), Signal()
         tile_count = fields(self.words, "read_weights").tile_count
         m.d.sync += [reads.eq(self.scoreboard.issue & (self.words[:8] == _OPCODE["read_weights"])),
@@ -218,16 +210,17 @@ class Sequencer(Shared):
         decoder, scoreboard = self.decoder, self.scoreboard
         slot, region = Signal.like(decoder.slot), Signal.like(scoreboard.region)
         outside, streamed, fits, self.room = Signal(), Signal(), Signal(), Signal()
+        # Late by a cycle, and never wrong: only an issue fills an entry, and the next instruction has yet to be loaded.
         m.d.sync += self.room.eq(~(scoreboard.full & decoder.executor).any())
         m.d.comb += [scoreboard.region.eq(region), scoreboard.slot.eq(slot),
-                     scoreboard.bound.eq(self.state == State.BOUND), scoreboard.base.eq(decoder.base),
+                     scoreboard.bound.eq(self.state == State.BOUND), scoreboard.base.eq(decoder.region.base),
                      scoreboard.executor.eq(decoder.executor), scoreboard.store.eq(self.state == State.MEET)]
         with m.If(self.state == State.DECODE):
             m.d.sync += [slot.eq(0), decoder.slot.eq(0), self.in_place.eq(0)]
         with m.If(self.state == State.BOUND):
-            m.d.sync += [region.base.eq(decoder.base), region.end.eq(decoder.base + decoder.size),
-                         region.memory.eq(decoder.memory), region.writes.eq(decoder.writes),
-                         streamed.eq(decoder.streamed), fits.eq(decoder.in_place)]
+            m.d.sync += [region.base.eq(decoder.region.base), region.end.eq(decoder.region.base + decoder.region.size),
+                         region.memory.eq(decoder.region.memory), region.writes.eq(decoder.region.writes),
+                         streamed.eq(decoder.region.streamed), fits.eq(decoder.region.in_place)]
             with m.If(self.room):
                 m.d.sync += [decoder.slot.eq(slot + 1), self.state.eq(State.MEET)]
         with m.If(self.state == State.MEET):
@@ -235,9 +228,9 @@ class Sequencer(Shared):
                          self.state.eq(State.COMPARE)]
         with m.If(self.state == State.COMPARE):
             with m.If(outside):
-                self._fail(m, _ERROR["buffer"])
+                self._fail(m, isa.ErrorCode.BUFFER)
             with m.Elif(streamed & scoreboard.over_output & ~fits):
-                self._fail(m, _ERROR["overlap"])
+                self._fail(m, isa.ErrorCode.OVERLAP)
             with m.Elif(~scoreboard.conflict):
                 m.d.sync += [slot.eq(decoder.slot), self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE)),
                              self.in_place.eq(self.in_place | (streamed & scoreboard.over_output))]
@@ -245,13 +238,13 @@ class Sequencer(Shared):
     def _issue(self, m):
         """A command waits at its unit's door, so that the next instruction need not."""
         executor, free = self.decoder.executor, Signal()
-        valid = Cat(getattr(self, f"{name}_command").valid for name in EXECUTORS)
+        valid = Cat(each.command.valid for each in self.units)
         m.d.sync += free.eq(~(valid & executor).any())
         m.d.comb += self.scoreboard.issue.eq((self.state == State.ISSUE) & free & self.room)
         with m.If(self.scoreboard.issue):
             self._next(m)
-        for number, name in enumerate(EXECUTORS):
-            command, outbox = getattr(self, f"{name}_command"), Signal(Command(), name=f"{name}_outbox")
+        for number, (name, unit) in enumerate(zip(EXECUTORS, self.units, strict=True)):
+            command, outbox = unit.command, Signal(Command(), name=f"{name}_outbox")
             m.d.comb += command.payload.eq(outbox)
             with m.If(command.valid & command.ready):
                 m.d.sync += command.valid.eq(0)
@@ -261,30 +254,34 @@ class Sequencer(Shared):
 
     def _supervise(self, m):
         """The first error stops the machine; without one, a watchdog does when nothing moves any more."""
-        overdue = self._watch(m)
-        late = overdue & (self.watchdog.any() | (self.state == State.DRAIN))
+        host, overdue = self.host, self._watch(m)
+        late = overdue & (host.watchdog.any() | (self.state == State.DRAIN))
+        # The last that is valid counts: of errors in one cycle the sequencer's own give way to the units', the first
+        # unit's comes before all others.
         errors = [(self.problem.valid, self.problem.code, self.index),
-                  (self.busy_error, _ERROR["busy"], self.index), (late, _ERROR["watchdog"], self.index),
-                  *((each.valid, each.code, each.index) for each in reversed(list(self.errors)))]
-        with m.If(self.running & ~self.stop):
+                  (host.busy_error, isa.ErrorCode.BUSY, self.index),
+                  (late, isa.ErrorCode.WATCHDOG, self.index),
+                  *((each.error.valid, each.error.code, each.error.index) for each in reversed(self.units))]
+        with m.If(host.running & ~self.stop):
             for valid, code, index in errors:
                 with m.If(valid):
-                    m.d.sync += [self.stop.eq(1), self.state.eq(State.STOPPING), self.running.eq(1), self.halted.eq(0),
-                                 self.error_code.eq(code), self.error_index.eq(index)]
-        m.d.comb += self.bus_dead.eq(self.stopped & ~self.bus_idle)
-        with m.If(self.stop & ~self.stopped):
+                    m.d.sync += [self.stop.eq(1), self.state.eq(State.STOPPING), host.running.eq(1), host.halted.eq(0),
+                                 host.error_code.eq(code), host.error_index.eq(index)]
+        m.d.comb += host.bus_dead.eq(host.stopped & ~self.bus_idle)
+        with m.If(self.stop & ~host.stopped):
             m.d.comb += self.fetcher.cancel.eq(1)
             m.d.sync += self.state.eq(State.STOPPING)
             with m.If(self.bus_idle | overdue):
-                m.d.sync += [self.stopped.eq(1), self.running.eq(0), self.failed.eq(1), self.state.eq(State.STOPPED)]
+                m.d.sync += [host.stopped.eq(1), host.running.eq(0), host.failed.eq(1), self.state.eq(State.STOPPED)]
 
     def _watch(self, m):
         """Whether nothing has moved for as long as the watchdog allows; after an error, nothing on the bus."""
+        watchdog, moving = self.host.watchdog, Cat(*(each.moving for each in self.units), self.weights_taken)
         idle_cycles, limit, overdue = Signal(32), Signal(32, init=PATIENCE), Signal()
-        alive = self.bus_moving | (~self.stop & (self.moving.any() | self.issued))
-        with m.If(alive | ~self.running):
+        alive = self.bus_moving | (~self.stop & (moving.any() | self.issued))
+        with m.If(alive | ~self.host.running):
             m.d.sync += idle_cycles.eq(0)
         with m.Elif(~idle_cycles.all()):
             m.d.sync += idle_cycles.eq(idle_cycles + 1)
-        m.d.sync += [limit.eq(Mux(self.watchdog.any(), self.watchdog, PATIENCE)), overdue.eq(idle_cycles >= limit)]
+        m.d.sync += [limit.eq(Mux(watchdog.any(), watchdog, PATIENCE)), overdue.eq(idle_cycles >= limit)]
         return overdue

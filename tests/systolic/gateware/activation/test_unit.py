@@ -43,10 +43,10 @@ class Bench:
                 ctx.set(unit.read.valid, read is not None)
                 data = rng.getrandbits(128) if read is None else int.from_bytes(self.buffer[read:][:16], "little")
                 ctx.set(unit.read.data, data)
-                ctx.set(unit.command.valid, bool(commands))
+                ctx.set(unit.sequencer.command.valid, bool(commands))
                 if commands:
-                    ctx.set(unit.command.payload, commands[0])
-                    if ctx.get(unit.command.ready):
+                    ctx.set(unit.sequencer.command.payload, commands[0])
+                    if ctx.get(unit.sequencer.command.ready):
                         self.taken.append(cycle)
                         commands.pop(0)
                 supply = bool(rows) and (supply or rng.random() < supplied)
@@ -72,10 +72,10 @@ class Bench:
             count = ctx.get(write.count)
             data = ctx.get(write.data) & (1 << 8 * count) - 1
             self.writes.append((cycle, ctx.get(write.address), data.to_bytes(count, "little")))
-        if ctx.get(unit.done):
+        if ctx.get(unit.sequencer.done):
             self.dones.append(cycle)
-        if ctx.get(unit.error.valid):
-            self.errors.append((cycle, ctx.get(unit.error.code), ctx.get(unit.error.index)))
+        if ctx.get(unit.sequencer.error.valid):
+            self.errors.append((cycle, ctx.get(unit.sequencer.error.code), ctx.get(unit.sequencer.error.index)))
 
     @property
     def bytes_written(self):
@@ -281,7 +281,7 @@ def test_region_errors(simulate, name, values, writes):
     operations = [good, isa.operation(name, **scaled(**values)), good]
     bench = Bench(LANES[2], np.zeros(END, np.uint8)).run(
         simulate, [command(each, 7 + k) for k, each in enumerate(operations)], np.zeros((9, COLS), np.int32))
-    assert [error[1:] for error in bench.errors] == [(5, 8)]
+    assert [error[1:] for error in bench.errors] == [(isa.ErrorCode.REGION, 8)]
     assert len(bench.dones) == 1 and len(bench.writes) == 2 + writes
     size = values.get("size", END - OUTPUTS)
     assert all(inside(address, len(data), OUTPUTS, size) for address, data in bench.bytes_written[2:])

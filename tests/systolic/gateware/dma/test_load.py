@@ -75,12 +75,12 @@ class Bench:
         ctx.set(dut.stop, self.stop_at is not None and cycle >= self.stop_at)
         ctx.set(dut.request.ready, ready[0])
         ctx.set(dut.write.ready, ready[2])
-        ctx.set(dut.command.valid, bool(self.commands))
+        ctx.set(dut.sequencer.command.valid, bool(self.commands))
         if self.commands:
             index, operation = self.commands[0]
             words = int.from_bytes(isa.encode([operation]), "little")
-            ctx.set(dut.command.payload, {"index": index + 7, "words": words})
-            if ctx.get(dut.command.ready):
+            ctx.set(dut.sequencer.command.payload, {"index": index + 7, "words": words})
+            if ctx.get(dut.sequencer.command.ready):
                 self.commands.popleft()
         self._answer(ctx, cycle, ready[1])
         if ctx.get(dut.request.valid) and ready[0]:
@@ -92,9 +92,9 @@ class Bench:
                 self.config.banks, "little")[:write.count]
             assert len(self.buffer) == BUFFER
             self.writes.append(cycle)
-        if ctx.get(dut.done):
+        if ctx.get(dut.sequencer.done):
             self.dones.append((cycle, len(self.writes)))
-        error = ctx.get(dut.error)
+        error = ctx.get(dut.sequencer.error)
         if error.valid:
             self.errors.append((error.code, error.index - 7))
 
@@ -144,12 +144,12 @@ def test_copies(simulate, bus, rates):
     {"memory": 2**32 - 64}, {"memory": 2**32 - 32}, {"row_bytes": 2**24 - 1}, {"stride": 2**23 - 1},
 ])
 def test_rows_outside_their_regions(simulate, values):
-    """Error 5 with the instruction's index; the first row, if it is inside, may be there, no other byte is touched."""
+    """``region`` with the instruction's index; the first row, if inside, may be there, no other byte is touched."""
     good = {"memory": 0, "memory_stride": 56, "memory_size": 96, "base": 32, "stride": 60, "size": 100,
             "row_count": 2, "row_bytes": 40}
     operations = [isa.operation("read_host_memory", **each) for each in (good, good | values)]
     bench = Bench(make(8), random.Random(1)).run(simulate, operations)
-    assert bench.errors == [(5, 1)] and len(bench.dones) <= 1
+    assert bench.errors == [(isa.ErrorCode.REGION, 1)] and len(bench.dones) <= 1
     allowed = {*range(32, 72), *range(92, 132)}
     assert all(not byte or at in allowed for at, byte in enumerate(bench.buffer))
     assert all(address < 96 or address >= 2**32 - 64 for _, address, _ in bench.requests)
@@ -163,11 +163,12 @@ def test_last_bytes_of_memory(simulate):
 
 @pytest.mark.parametrize("faulty, index", [(0, 0), (7, 0), (8, 1), (19, 1)])
 def test_bus_error(simulate, faulty, index):
-    """Error 7 with the index of the instruction whose beat it was; nothing from that beat on is written."""
+    """``bus_read`` with the index of the instruction whose beat it was; nothing from that beat on is written."""
     operations = [isa.operation("read_host_memory", memory_size=64, size=64, row_bytes=64),
                   isa.operation("read_host_memory", memory_size=100, base=100, size=100, row_bytes=100)]
     bench = Bench(make(8), random.Random(1), faulty=faulty).run(simulate, operations)
-    assert bench.errors == [(7, index)] and len(bench.dones) == index and len(bench.writes) == faulty
+    assert bench.errors == [(isa.ErrorCode.BUS_READ, index)]
+    assert len(bench.dones) == index and len(bench.writes) == faulty
 
 
 def test_stop(simulate):

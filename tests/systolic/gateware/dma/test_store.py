@@ -75,19 +75,19 @@ class Bench:
     def _step(self, ctx, cycle):
         dut, ready = self.dut, [self.rng.random() < rate for rate in self.rates]
         ctx.set(dut.stop, self.stop_at is not None and cycle >= self.stop_at)
-        ctx.set(dut.command.valid, bool(self.commands))
+        ctx.set(dut.sequencer.command.valid, bool(self.commands))
         if self.commands:
             index, operation = self.commands[0]
             words = int.from_bytes(isa.encode([operation]), "little")
-            ctx.set(dut.command.payload, {"index": index + 7, "words": words})
-            if ctx.get(dut.command.ready):
+            ctx.set(dut.sequencer.command.payload, {"index": index + 7, "words": words})
+            if ctx.get(dut.sequencer.command.ready):
                 self.commands.popleft()
         self._read(ctx, ready[0])
         self._respond(ctx, ready[3])
         self._take(ctx, cycle, ready[1], ready[2])
-        if ctx.get(dut.done):
+        if ctx.get(dut.sequencer.done):
             self.dones.append((cycle, self.answers))
-        error = ctx.get(dut.error)
+        error = ctx.get(dut.sequencer.error)
         if error.valid:
             self.errors.append((error.code, error.index - 7))
         assert ctx.get(dut.idle) == (len(self.bursts) + ctx.get(dut.bus.aw.valid) == self.answers) or self.answered
@@ -178,23 +178,23 @@ def test_copies(simulate, bus, rates):
     {"memory": 2**32 - 32}, {"row_bytes": 2**24 - 1},
 ])
 def test_rows_outside_their_regions(simulate, values):
-    """Error 5 with the instruction's index; no other byte of memory than that of a row inside is touched."""
+    """``region`` with the instruction's index; no other byte of memory than that of a row inside is touched."""
     good = {"memory": 0, "memory_stride": 56, "memory_size": 96, "base": 32, "stride": 60, "size": 100,
             "row_count": 2, "row_bytes": 40}
     operations = [isa.operation("write_host_memory", **each) for each in (good, good | values)]
     bench = Bench(make(8), random.Random(1)).run(simulate, operations)
-    assert bench.errors == [(5, 1)] and len(bench.dones) <= 1
+    assert bench.errors == [(isa.ErrorCode.REGION, 1)] and len(bench.dones) <= 1
     assert all(address + 8 * beats <= 96 or address >= 2**32 - 64 for _, address, beats in bench.bursts)
     assert len(bench.words) == sum(beats for _, _, beats in bench.bursts)
 
 
 @pytest.mark.parametrize("faulty, index", [(0, 0), (1, 0), (2, 1)])
 def test_bus_error(simulate, faulty, index):
-    """Error 8 with the index of the instruction whose burst it was; bursts begun before it are finished."""
+    """``bus_write`` with the index of the instruction whose burst it was; bursts begun before it are finished."""
     operations = [isa.operation("write_host_memory", memory_size=256, size=256, row_bytes=256, memory=1024 * step)
                   for step in range(3)]
     bench = Bench(make(8), random.Random(1), rates=(1, 1, 1, 0.02), faulty=faulty).run(simulate, operations)
-    assert bench.errors == [(8, index)] and len(bench.dones) == index
+    assert bench.errors == [(isa.ErrorCode.BUS_WRITE, index)] and len(bench.dones) == index
     assert len(bench.words) == sum(beats for _, _, beats in bench.bursts)
 
 

@@ -51,11 +51,11 @@ async def run(ctx, dut, memory, operations, rng, rates=(1, 1, 1), latency=24, fa
         ready = [rng.random() < rate for rate in rates]
         ctx.set(dut.request.ready, ready[0])
         ctx.set(dut.weights.ready, ready[2])
-        ctx.set(dut.command.valid, bool(commands))
+        ctx.set(dut.sequencer.command.valid, bool(commands))
         if commands:
             words = int.from_bytes(isa.encode([commands[0][1]]), "little")
-            ctx.set(dut.command.payload, {"index": commands[0][0], "words": words})
-            if ctx.get(dut.command.ready):
+            ctx.set(dut.sequencer.command.payload, {"index": commands[0][0], "words": words})
+            if ctx.get(dut.sequencer.command.ready):
                 commands.popleft()
         valid = bool(beats) and beats[0][0] <= cycle and ready[1]
         ctx.set(dut.beat.valid, valid)
@@ -72,10 +72,10 @@ async def run(ctx, dut, memory, operations, rng, rates=(1, 1, 1), latency=24, fa
                          for at in range(request.address, finish, bus_bytes))
         if ctx.get(dut.weights.valid) and ready[2]:
             rows.append((cycle, list(ctx.get(dut.weights.payload))))
-        if ctx.get(dut.done):
+        if ctx.get(dut.sequencer.done):
             dones.append(cycle)
-        if ctx.get(dut.error.valid):
-            errors.append((ctx.get(dut.error.code), ctx.get(dut.error.index)))
+        if ctx.get(dut.sequencer.error.valid):
+            errors.append((ctx.get(dut.sequencer.error.code), ctx.get(dut.sequencer.error.index)))
         await ctx.tick()
         if (errors or len(dones) == len(operations)) and cycle > 150 + (rows[-1][0] if rows else 0):
             break
@@ -117,7 +117,7 @@ def test_full_rate(simulate, rows, cols, bus_bytes):
     {"memory_size": 3 * 64 - 1}, {"tile_count": 4}, {"memory": 2**32 - 128}, {"memory_size": 23, "diagonal": 1},
 ])
 def test_tiles_outside_the_region(simulate, values):
-    """Error 5 with the instruction's index; the tiles before it may come, no other."""
+    """``region`` with the instruction's index; the tiles before it may come, no other."""
     rng, config, memory = random.Random(1), make(8, 8, 8), bytearray()
     operation, want = tiles(rng, config, 3, False, memory)
     operations = [operation, isa.operation("read_weights", **operation.values | values)]
@@ -128,7 +128,7 @@ def test_tiles_outside_the_region(simulate, values):
 
     async def testbench(ctx):
         got, dones, errors = await run(ctx, dut, memory, operations, rng)
-        assert errors == [(5, 1)] and len(dones) <= 1
+        assert errors == [(isa.ErrorCode.REGION, 1)] and len(dones) <= 1
         if want and not operations[1].diagonal:
             assert [row for _, row in got] == (want + want)[:len(got)]
     simulate(dut, testbench)
@@ -146,13 +146,13 @@ class _Anywhere:
 
 @pytest.mark.parametrize("faulty, index", [(0, 0), (7 * 8, 0), (8 * 8, 1)])
 def test_bus_error(simulate, faulty, index):
-    """Error 7 with the index of the instruction whose beat it was; no row of that beat or a later one comes out."""
+    """``bus_read`` with the index of the instruction whose beat it was; no row of that beat or later comes out."""
     rng, config, memory = random.Random(1), make(8, 8, 8), bytearray()
     operations, want = zip(*[tiles(rng, config, 1, False, memory) for _ in range(2)], strict=True)
     dut = WeightReader(config)
 
     async def testbench(ctx):
         got, dones, errors = await run(ctx, dut, memory, operations, rng, faulty=faulty)
-        assert errors == [(7, index)] and len(dones) == index
+        assert errors == [(isa.ErrorCode.BUS_READ, index)] and len(dones) == index
         assert [row for _, row in got] == sum(want, [])[:faulty // 8]
     simulate(dut, testbench)

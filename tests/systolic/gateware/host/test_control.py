@@ -110,7 +110,7 @@ def test_strobes(simulate, dut):
             mask = sum(0xFF << 8 * byte for byte in range(4) if strobe >> byte & 1)
             expected = expected & ~mask | value & mask
             assert await host.read("PROGRAM_ADDRESS") == (expected, OKAY)
-            assert ctx.get(dut.program_address) == expected
+            assert ctx.get(dut.sequencer.address) == expected
     simulate(dut, testbench)
 
 
@@ -135,9 +135,9 @@ def test_control_pulses(simulate, dut, running, stopped, bus_dead, start, restar
 
     async def testbench(ctx):
         host = Host(ctx, dut.s_axi)
-        ctx.set(dut.running, running)
-        ctx.set(dut.stopped, stopped)
-        ctx.set(dut.bus_dead, bus_dead)
+        ctx.set(dut.sequencer.running, running)
+        ctx.set(dut.sequencer.stopped, stopped)
+        ctx.set(dut.sequencer.bus_dead, bus_dead)
         for value, strobe, expected in ((1, 15, start), (2, 15, restart), (3, 15, start + restart), (0, 15, []),
                                         (3, 14, []), (0xFFFFFFFC, 15, [])):
             seen.clear()
@@ -147,7 +147,7 @@ def test_control_pulses(simulate, dut, running, stopped, bus_dead, start, restar
             assert await host.read("STATUS") == ((not running and not stopped) | running << 1 | stopped << 2, OKAY)
 
     async def watch(ctx):
-        ports = {"start": dut.start, "restart": dut.restart, "busy_error": dut.busy_error}
+        ports = {"start": dut.sequencer.start, "restart": dut.restart, "busy_error": dut.sequencer.busy_error}
         async for _, _, *values in ctx.tick().sample(*ports.values()):
             seen.extend(name for name, value in zip(ports, values, strict=True) if value)
 
@@ -161,15 +161,16 @@ def test_control_pulses(simulate, dut, running, stopped, bus_dead, start, restar
 def test_what_the_core_says_is_shown(simulate, dut):
     async def testbench(ctx):
         host = Host(ctx, dut.s_axi)
-        for name, port, width in (("ERROR_CODE", dut.error_code, 4), ("ERROR_INDEX", dut.error_index, 16),
-                                  ("DEBUG_TAG", dut.debug_tag, 32)):
+        sequencer = dut.sequencer
+        for name, port, width in (("ERROR_CODE", sequencer.error_code, 4), ("ERROR_INDEX", sequencer.error_index, 16),
+                                  ("DEBUG_TAG", sequencer.debug_tag, 32)):
             for value in ((1 << width) - 1, 5):
                 ctx.set(port, value)
                 assert await host.read(name) == (value, OKAY)
-        ctx.set(dut.bus_dead, 1)
+        ctx.set(dut.sequencer.bus_dead, 1)
         dead = registers.register("ERROR_CODE").field("bus_dead").mask
         assert await host.read("ERROR_CODE") == (dead | 5, OKAY)
-        for name, port in (("PROGRAM_LENGTH", dut.program_length), ("WATCHDOG", dut.watchdog)):
+        for name, port in (("PROGRAM_LENGTH", dut.sequencer.length), ("WATCHDOG", dut.sequencer.watchdog)):
             await host.write(name, 0x1234)
             assert ctx.get(port) == 0x1234
     simulate(dut, testbench)
@@ -177,7 +178,7 @@ def test_what_the_core_says_is_shown(simulate, dut):
 
 def test_interrupts(simulate, dut):
     """Pending until cleared, each by its own bit; the line follows what is enabled; coming wins over clearing."""
-    causes = [dut.interrupt_program, dut.interrupt_halt, dut.interrupt_error]
+    causes = [dut.sequencer.interrupted, dut.sequencer.halted, dut.sequencer.failed]
 
     async def testbench(ctx):
         host, pending, enabled = Host(ctx, dut.s_axi), 0, 0
@@ -216,7 +217,7 @@ def test_counters_of_the_host(simulate, dut):
         host = Host(ctx, dut.s_axi)
         for _ in range(2):
             await host.write("CONTROL", 1)
-            ctx.set(dut.running, 1)
+            ctx.set(dut.sequencer.running, 1)
             expected = dict.fromkeys(["cycles", *names], 0)
             for _ in range(200):
                 for name in names:
@@ -225,7 +226,7 @@ def test_counters_of_the_host(simulate, dut):
                     expected[name] += value
                 expected["cycles"] += 1
                 await ctx.tick()
-            ctx.set(dut.running, 0)
+            ctx.set(dut.sequencer.running, 0)
             for name in names:
                 ctx.set(dut.count[name], 0)
             for name, value in expected.items():
@@ -238,7 +239,7 @@ def test_a_read_takes_both_halves_at_once(simulate, dut):
     async def testbench(ctx):
         host = Host(ctx, dut.s_axi)
         await host.write("CONTROL", 1)
-        ctx.set(dut.running, 1)
+        ctx.set(dut.sequencer.running, 1)
         ctx.set(dut.count.useful_macs, 240)
         last = 0
         for _ in range(30):

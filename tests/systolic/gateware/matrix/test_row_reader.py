@@ -58,10 +58,10 @@ def test_rows_in_order_and_model_equal(seed):
         for _ in range(8 * len(rows) + 200):
             command = waiting[0] if waiting and chance.random() < 0.5 else None
             granted, ready = chance.random() < 0.8, chance.random() < 0.7
-            ctx.set(dut.command.valid, command is not None)
+            ctx.set(dut.sequencer.command.valid, command is not None)
             if command is not None:
-                ctx.set(dut.command.payload.words, int.from_bytes(isa.encode([command]), "little"))
-                ctx.set(dut.command.payload.index, index)
+                ctx.set(dut.sequencer.command.payload.words, int.from_bytes(isa.encode([command]), "little"))
+                ctx.set(dut.sequencer.command.payload.index, index)
             ctx.set(dut.read.request.ready, granted)
             ctx.set(dut.rows.ready, ready)
             read = ctx.get(dut.read.request.payload) if ctx.get(dut.read.request.valid) else None
@@ -74,10 +74,12 @@ def test_rows_in_order_and_model_equal(seed):
             if shown and ready:
                 got.append((row.data, *shown))
             assert (read, shown) == (model.read, model.row)
-            for name in ("done", "moving", "busy", "empty", "switched", "finishing", "macs"):
-                assert ctx.get(getattr(dut, name)) == getattr(model, name), name
-            assert ctx.get(dut.command.ready) == model.command_ready
-            assert not ctx.get(dut.error.valid)
+            for port, names in ((dut.sequencer, ("done", "moving", "busy")),
+                                (dut, ("empty", "switched", "finishing", "macs"))):
+                for name in names:
+                    assert ctx.get(getattr(port, name)) == getattr(model, name), name
+            assert ctx.get(dut.sequencer.command.ready) == model.command_ready
+            assert not ctx.get(dut.sequencer.error.valid)
             done += model.done
             accepted = command is not None and model.command_ready
             model.step(None if command is None else (index, command.values), granted, ready)
@@ -96,7 +98,9 @@ def test_rows_in_order_and_model_equal(seed):
         assert (list(row[0]), list(row[1:])) == (data, rest)
 
 
-@pytest.mark.parametrize("change,code", [({"size": 30}, 5), ({"start": 4}, 5), ({"accumulator": 64}, 6)])
+@pytest.mark.parametrize("change,code", [
+    ({"size": 30}, isa.ErrorCode.REGION), ({"start": 4}, isa.ErrorCode.REGION),
+    ({"accumulator": 64}, isa.ErrorCode.ACCUMULATOR)])
 def test_errors(change, code):
     """A row outside the region or beyond the accumulators is not read, and said so."""
     config = TPU_PRESETS["tpu_4x4"]
@@ -105,18 +109,18 @@ def test_errors(change, code):
     reads = []
 
     async def testbench(ctx):
-        ctx.set(dut.command.valid, 1)
-        ctx.set(dut.command.payload.index, 77)
-        ctx.set(dut.command.payload.words,
+        ctx.set(dut.sequencer.command.valid, 1)
+        ctx.set(dut.sequencer.command.payload.index, 77)
+        ctx.set(dut.sequencer.command.payload.words,
                 int.from_bytes(isa.encode([isa.operation("matrix_multiply", **values)]), "little"))
         ctx.set(dut.read.request.ready, 1)
         ctx.set(dut.rows.ready, 1)
         await ctx.tick()
-        ctx.set(dut.command.valid, 0)
+        ctx.set(dut.sequencer.command.valid, 0)
         for _ in range(40):
             if ctx.get(dut.read.request.valid):
                 reads.append(ctx.get(dut.read.request.payload))
-            error = ctx.get(dut.error)
+            error = ctx.get(dut.sequencer.error)
             await ctx.tick()
         assert (error.valid, error.code, error.index) == (1, code, 77)
 

@@ -60,14 +60,14 @@ class Machine:
 
     async def _testbench(self, ctx):
         dut, chance, fetches, finishing = self.dut, self.chance, [], {name: [] for name in EXECUTORS}
-        ctx.set(dut.address, 64)
-        ctx.set(dut.length, self.length)
+        ctx.set(dut.host.address, 64)
+        ctx.set(dut.host.length, self.length)
         ctx.set(dut.rows_empty, 1)
-        ctx.set(dut.watchdog, self.watchdog)
+        ctx.set(dut.host.watchdog, self.watchdog)
         answered = 0
         for cycle in range(self.patience):
             start, granted = cycle == 3, chance.random() < 0.5
-            ctx.set(dut.start, start)
+            ctx.set(dut.host.start, start)
             ctx.set(dut.fetch_request.ready, granted)
             answers = answered != self.beats and chance.random() < 0.6
             beat = fetches.pop(0) if fetches and answers else None
@@ -83,22 +83,22 @@ class Machine:
             ready = [chance.random() < 0.3 for _ in EXECUTORS]
             done = [bool(finishing[name]) and chance.random() < 0.05 for name in EXECUTORS]
             for number, name in enumerate(EXECUTORS):
-                command = getattr(dut, f"{name}_command")
+                command = dut.units[number].command
                 ctx.set(command.ready, ready[number])
+                ctx.set(dut.units[number].done, done[number])
                 if ctx.get(command.valid) and ready[number]:
                     index = ctx.get(command.payload.index)
                     finishing[name].append(index)
                     self.taken[name].append((index, ctx.get(command.payload.words), ctx.get(command.payload.rounding)))
-            ctx.set(dut.done, sum(bit << number for number, bit in enumerate(done)))
             if self.check:
                 self.check(self, ctx, start, granted, beat is not None, ready, done)
             for name, bit in zip(EXECUTORS, done, strict=True):
                 if bit:
                     self.order.append(("done", finishing[name].pop(0)))
-            self.ends += [name for name in ("halted", "failed") if ctx.get(getattr(dut, name))]
+            self.ends += [name for name in ("halted", "failed") if ctx.get(getattr(dut.host, name))]
             if self.ends and self.end is None:
-                self.end, self.error = cycle, (ctx.get(dut.error_code), ctx.get(dut.error_index))
-                self.bus_dead = ctx.get(dut.bus_dead)
+                self.end, self.error = cycle, (ctx.get(dut.host.error_code), ctx.get(dut.host.error_index))
+                self.bus_dead = ctx.get(dut.host.bus_dead)
             if self.ends and cycle == self.end + 5:
                 return
             await ctx.tick()
@@ -129,7 +129,7 @@ def test_no_hazard_is_missed(seed):
     def check(machine, ctx, start, granted, beat, ready, done):
         dut = machine.dut
         for number, name in enumerate(EXECUTORS):
-            command, shown = getattr(dut, f"{name}_command"), model.commands[number]
+            command, shown = dut.units[number].command, model.commands[number]
             assert ctx.get(command.valid) == (shown is not None)
             if shown:
                 assert ctx.get(command.payload.index) == shown[0]
@@ -140,8 +140,9 @@ def test_no_hazard_is_missed(seed):
                         same = program[older].instruction.unit == name
                         assert same or not _conflict(program[index], program[older]), (index, older)
                     state["unfinished"].append(index)
-        for name in ("running", "issued", "halted"):
-            assert ctx.get(getattr(dut, name)) == getattr(model, name), name
+        shown = {"running": dut.host.running, "issued": dut.issued, "halted": dut.host.halted}
+        for name, port in shown.items():
+            assert ctx.get(port) == getattr(model, name), name
         for name, bit in zip(EXECUTORS, done, strict=True):
             if bit:
                 state["unfinished"].remove(min(i for i in state["unfinished"] if program[i].instruction.unit == name))
@@ -167,18 +168,18 @@ def test_read_after_write_within_the_activation_unit():
 
 
 @pytest.mark.parametrize("operations,code,index", [
-    ([isa.operation("activate", size=8, channels=9)], "field", 0),
-    ([isa.operation("nop"), isa.operation("activate", channels=1)], "field", 1),
-    ([isa.operation("read_host_memory", memory=4, memory_size=8, size=8, row_bytes=8)], "field", 0),
-    ([isa.operation("set_configuration", rounding=3)], "field", 0),
-    ([isa.operation("load_table", from_base=64 * 1024 - 255)], "buffer", 0),
-    ([isa.operation("matrix_multiply", base=0xFFFFFFF8, size=16)], "buffer", 0),
-    ([isa.operation("nop")], "end", 1),
-    ([isa.operation("read_weights", memory_size=64), isa.operation("halt")], "leftover", 1),
+    ([isa.operation("activate", size=8, channels=9)], isa.ErrorCode.FIELD, 0),
+    ([isa.operation("nop"), isa.operation("activate", channels=1)], isa.ErrorCode.FIELD, 1),
+    ([isa.operation("read_host_memory", memory=4, memory_size=8, size=8, row_bytes=8)], isa.ErrorCode.FIELD, 0),
+    ([isa.operation("set_configuration", rounding=3)], isa.ErrorCode.FIELD, 0),
+    ([isa.operation("load_table", from_base=64 * 1024 - 255)], isa.ErrorCode.BUFFER, 0),
+    ([isa.operation("matrix_multiply", base=0xFFFFFFF8, size=16)], isa.ErrorCode.BUFFER, 0),
+    ([isa.operation("nop")], isa.ErrorCode.END, 1),
+    ([isa.operation("read_weights", memory_size=64), isa.operation("halt")], isa.ErrorCode.LEFTOVER, 1),
 ])
 def test_errors(operations, code, index):
     machine = Machine(isa.encode(operations), len(operations), random.Random(3)).run()
-    assert (isa.ERRORS[machine.error[0]][0], machine.error[1]) == (code, index)
+    assert machine.error == (code, index)
 
 
 @pytest.mark.parametrize("position", [8, 100, 300, 511])
@@ -189,13 +190,13 @@ def test_reserved_bits(position):
             values = {field.name: 1 for field in instruction.fields if field.least}
             bits = int.from_bytes(isa.encode([isa.operation(instruction.name, **values)]), "little") | 1 << position
             machine = Machine(bits.to_bytes(64, "little"), 1, random.Random(4)).run()
-            assert machine.error == (2, 0)
+            assert machine.error == (isa.ErrorCode.RESERVED, 0)
 
 
 @pytest.mark.parametrize("opcode", [0x06, 0x0F, 0x18, 0x20, 0x80, 0xFF])
 def test_unknown_opcodes(opcode):
     machine = Machine(bytes([opcode]) + bytes(63), 1, random.Random(5)).run()
-    assert machine.error == (1, 0)
+    assert machine.error == (isa.ErrorCode.OPCODE, 0)
 
 
 def _as_table(monkeypatch, instructions):
@@ -216,7 +217,7 @@ def test_a_new_row_of_the_table_reaches_its_unit(monkeypatch, like, opcode):
     machine = Machine(isa.encode(program), len(program), random.Random(6)).run()
     words = int.from_bytes(isa.encode(program[:1]), "little")
     assert machine.taken == {name: [(0, words, 0)] if name == row.unit else [] for name in EXECUTORS}
-    assert machine.order == [("done", 0)] and machine.error == (10, 3)
+    assert machine.order == [("done", 0)] and machine.error == (isa.ErrorCode.END, 3)
 
 
 @pytest.mark.parametrize("opcode", [0x0F, 0x1F, 0x30])
@@ -237,16 +238,17 @@ def test_a_row_that_nobody_executes(monkeypatch):
 
 
 @pytest.mark.parametrize("watchdog, limit", [(0, 300), (170, 170)])
-@pytest.mark.parametrize("bits, error", [(isa.encode([isa.operation("halt")]), "watchdog"), (b"\xFF" * 64, "opcode")],
-                         ids=["halt", "error"])
+@pytest.mark.parametrize("bits, error", [
+    (isa.encode([isa.operation("halt")]), isa.ErrorCode.WATCHDOG), (b"\xFF" * 64, isa.ErrorCode.OPCODE),
+], ids=["halt", "error"])
 def test_the_end_does_not_wait_for_ever(monkeypatch, bits, error, watchdog, limit):
     """Memory owes what was fetched beyond the end: as long as the watchdog allows, or its reset value if it is off."""
     monkeypatch.setattr(sequencer, "PATIENCE", 300)
     code = bits + isa.encode([isa.operation("nop")] * 3)
     beyond = Machine(code, 4, random.Random(8), watchdog=watchdog).run()
-    assert beyond.ends == (["halted"] if error == "watchdog" else ["failed"])
+    assert beyond.ends == (["halted"] if error == isa.ErrorCode.WATCHDOG else ["failed"])
     machine = Machine(code, 4, random.Random(8), watchdog=watchdog, beats=11).run()
-    assert (isa.ERRORS[machine.error[0]][0], machine.error[1]) == (error, 0)
+    assert machine.error == (error, 0)
     assert machine.ends == ["failed"] and machine.bus_dead
     assert limit < machine.end < limit + 60
 
@@ -260,10 +262,10 @@ def test_a_bus_that_moves_is_waited_for():
     stopping = []
 
     def check(machine, ctx, *_):
-        stopping.append(ctx.get(machine.dut.stop) and not ctx.get(machine.dut.stopped))
+        stopping.append(ctx.get(machine.dut.stop) and not ctx.get(machine.dut.host.stopped))
     program = b"\xFF" * 64 + isa.encode([isa.operation("nop")] * 3)
     machine = Machine(program, 4, Slow(9), check=check, watchdog=120).run()
-    assert machine.error == (1, 0) and not machine.bus_dead
+    assert machine.error == (isa.ErrorCode.OPCODE, 0) and not machine.bus_dead
     assert sum(stopping) > 120
 
 
@@ -272,9 +274,9 @@ def test_a_watchdog_set_below_what_has_passed_fires_at_once(before):
     cycles = []
 
     def check(machine, ctx, *_):
-        cycles.append(ctx.get(machine.dut.running))
+        cycles.append(ctx.get(machine.dut.host.running))
         if len(cycles) == 500:
-            ctx.set(machine.dut.watchdog, 100)
+            ctx.set(machine.dut.host.watchdog, 100)
     machine = Machine(isa.encode([isa.operation("halt")]), 1, random.Random(10), check=check, watchdog=before, beats=0)
     machine.run()
-    assert isa.ERRORS[machine.error[0]][0] == "watchdog" and machine.end <= 506
+    assert machine.error[0] == isa.ErrorCode.WATCHDOG and machine.end <= 506
