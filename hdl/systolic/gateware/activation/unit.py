@@ -132,7 +132,9 @@ class ActivationUnit(Shared):
     def _queue(self, m, steps, leave):
         """The places of outputs under way; the oldest in the cycle after ``leave``."""
         depth = 1 << (self.stages - 1).bit_length()
-        m.submodules.places = store = memory.Memory(shape=Place(self.config), depth=depth, init=[])
+        # Nothing is read that is being written, so synthesis need not care what that gives.
+        m.submodules.places = store = memory.Memory(shape=Place(self.config), depth=depth, init=[], attrs={
+            "no_rw_check": 1, "ram_style": "block"})
         write, read = store.write_port(), store.read_port()
         m.d.comb += [write.en.eq(steps.token), write.data.eq(steps.place), read.en.eq(1)]
         m.d.sync += [write.addr.eq(write.addr + steps.token), read.addr.eq(read.addr + leave)]
@@ -141,6 +143,9 @@ class ActivationUnit(Shared):
     def _control(self, m, steps, records, chain, ahead, active):
         # Records must not change before the last operand of the instruction before has met its own.
         early, under_way, missing = Signal(), Signal(), Signal()
+        # What many registers hang on has one of its own.
+        loading, running = Signal(), Signal()
+        m.d.comb += [steps.load.eq(loading), steps.run.eq(running)]
         m.d.comb += [
             early.eq(steps.busy | chain[:self.sums_entrance + 1].any()), under_way.eq(steps.busy | chain.any()),
             self.sequencer.moving.eq(under_way | records.busy), self.sequencer.error.index.eq(active.index),
@@ -162,22 +167,24 @@ class ActivationUnit(Shared):
                 m.d.comb += records.go.eq(1)
                 m.d.sync += missing.eq(records.missing)
                 with m.If(records.missing | records.last):
+                    # No step is under way, and beginning again and again does no harm: what decides comes late.
+                    m.d.sync += loading.eq(1)
                     m.next = "WAIT"
             with m.State("WAIT"):
-                # No step is under way, and beginning again and again does no harm: what decides comes late.
-                m.d.comb += steps.load.eq(~ahead.load_table)
                 with m.If(~under_way & ~records.busy):
                     m.d.sync += [active.eq(ahead), self.sequencer.error.valid.eq(missing)]
+                    m.d.sync += loading.eq(0)
                     m.d.comb += steps.start.eq(1)
                     with m.If(missing):
                         m.next = "DEAD"
                     with m.Elif(ahead.load_table):
                         m.next = "TABLE"
                     with m.Else():
+                        m.d.sync += running.eq(1)
                         m.next = "STEPS"
             with m.State("STEPS"):
-                m.d.comb += steps.run.eq(1)
                 with m.If(steps.ends):
+                    m.d.sync += running.eq(0)
                     m.next = "IDLE"
             with m.State("TABLE"):
                 m.d.comb += records.go.eq(1)

@@ -71,8 +71,6 @@ class BurstWalker(Shared):
     i : In(stream of Transfer)
         The next can be taken once the last row of the one before is being cut.
     o : Out(stream of Burst)
-    stop : In(1)
-        Offer no burst from now on.
     error : Out(Error)
         A row is not inside its regions. No burst of it is offered, or only those up to the end of memory, and none
         after it.
@@ -88,7 +86,7 @@ class BurstWalker(Shared):
         self.shift = config.bus_bytes.bit_length() - 1
         super().__init__({
             "i": In(stream.Signature(Transfer(config, count_width=count_width))),
-            "o": Out(stream.Signature(Burst(config))), "stop": In(1), "error": Out(Error()),
+            "o": Out(stream.Signature(Burst(config))), "error": Out(Error()),
         })
 
     def build(self, platform):
@@ -197,7 +195,7 @@ class BurstWalker(Shared):
                         m.next = "limit"
             with m.State("burst"):
                 # With its last burst a row makes room for the next, which is taken in the same cycle.
-                with m.If(~self.o.valid & ~self.stop):
+                with m.If(~self.o.valid):
                     m.d.comb += [free.eq(last), wrapped.eq(~last & onward[32])]
                     m.d.sync += [rest.memory.eq(onward), rest.beats.eq(rest.beats - beats)]
                     if self.buffer:

@@ -88,7 +88,7 @@ class Storer(Shared):
                        moved=begun | (aw.valid & aw.ready) | moved | b.valid,
                        errors=[(walker.error.valid, walker.error.code, walker.error.index),
                                (failed, isa.ErrorCode.BUS_WRITE, index)])
-        m.d.comb += [stopped.eq(self.stop | dead), walker.stop.eq(stopped)]
+        m.d.comb += stopped.eq(self.stop | dead)
         return m
 
     def _move(self, m, bursts, burst):

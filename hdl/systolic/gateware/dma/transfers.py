@@ -39,7 +39,9 @@ class BurstReader(Shared):
         What was asked for, in that order.
     left : In(1)
         A beat has left the receive FIFO, whose room is ``depth`` beats.
-    stop, error
+    stop : In(1)
+        Ask for no burst from now on.
+    error
         See :class:`BurstWalker`.
 
     Attributes
@@ -75,12 +77,12 @@ class BurstReader(Shared):
         # Late: the walker offers nothing in the cycle after a burst was taken.
         beats = place(m, "beats", Credits(most=self.depth, at_once=self.config.longest_burst, late=True))
         m.d.comb += [
-            self.request.valid.eq(walker.o.valid & beats.room & queue.i.ready),
+            self.request.valid.eq(walker.o.valid & beats.room & queue.i.ready & ~self.stop),
             self.request.payload.address.eq(walker.o.payload.memory),
             self.request.payload.beats.eq(walker.o.payload.beats),
             asked.eq(self.request.valid & self.request.ready), walker.o.ready.eq(asked),
             queue.i.valid.eq(asked), queue.i.payload.eq(entering),
-            walker.stop.eq(self.stop), self.error.eq(walker.error),
+            self.error.eq(walker.error),
             beats.take.eq(Mux(asked, walker.o.payload.beats, 0)), beats.give.eq(self.left),
         ]
         return m

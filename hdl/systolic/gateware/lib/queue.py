@@ -17,8 +17,8 @@ class _Storage(Shared):
     ``read`` fetches an entry; with a second stage, ``move`` takes it on into a register behind the memory.
     """
 
-    #: Bits from which on it is to be block RAM.
-    BLOCK = 1024
+    #: Entries and bits from which on it is to be block RAM, which is slower than LUTs.
+    SHALLOW, BLOCK = 16, 512
 
     def __init__(self, queue_name, width, depth, stages):
         self.module_name = f"{queue_name}_storage_{width}"
@@ -31,7 +31,8 @@ class _Storage(Shared):
     def build(self, platform):
         m = Module()
         # Synthesis need not care what a read of the entry being written gives, for no such entry is ever used.
-        attributes = {"no_rw_check": 1} | ({"ram_style": "block"} if len(self.i) * self.depth >= self.BLOCK else {})
+        block = self.depth > self.SHALLOW and len(self.i) * self.depth >= self.BLOCK
+        attributes = {"no_rw_check": 1} | ({"ram_style": "block"} if block else {})
         m.submodules.memory = storage = memory.Memory(shape=len(self.i), depth=self.depth, init=[], attrs=attributes)
         write, read = storage.write_port(), storage.read_port()
         m.d.comb += [

@@ -82,9 +82,9 @@ class Decoder(Shared):
         for value, instruction in tests:
             together.setdefault(repr(value), (value, []))[1].append(instruction)
         failed = Signal(len(together), name=name)
-        m.d.sync += failed.eq(Cat(value for value, _ in together.values()))
-        return Cat(bit & self._is(users)
-                   for bit, (_, users) in zip(failed, together.values(), strict=True)).any()
+        m.d.sync += failed.eq(Cat(value & Cat(self.words[:8] == user.opcode for user in users).any()
+                                  for value, users in together.values()))
+        return failed.any()
 
     def _reserved(self):
         """Bits that are reserved in the same instructions, together."""
