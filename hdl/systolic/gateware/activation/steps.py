@@ -36,6 +36,8 @@ class Steps(Shared):
         Begin, in the last cycle of ``load``.
     run : In
         Make steps; those of an activate as sums come.
+    take : In
+        The same of an activate.
     sums : In
         There are some.
     ready : Out
@@ -64,7 +66,7 @@ class Steps(Shared):
         self.config = config
         super().__init__({
             "command": In(Command()), "activate": In(1), "pool": In(1), "add": In(1), "load": In(1), "start": In(1),
-            "run": In(1),
+            "run": In(1), "take": In(1),
             "sums": In(1), "ready": Out(1), "ends": Out(1), "group": Out(range(config.groups)), "first": Out(1),
             "phase": Out(3, init=1), "request": Out(1), "address": Out(config.address_width),
             "token": Out(1), "place": Out(Place(config)), "busy": Out(1), "failed": Out(1)})
@@ -112,9 +114,9 @@ class Steps(Shared):
                                     "in_place": 1, "count": loops.count.shape()})
         made, step = Signal(layout), Signal(layout)
         m.d.comb += [
-            valid.eq(self.run & ~self.failed & (~self.activate | self.sums)),
+            valid.eq(self.run & ~self.failed & (~self.take | self.sums)),
             loops.step.eq(valid & (~self.add | self.phase[2])),
-            self.ready.eq(self.run & ~self.failed & self.activate & loops.row_end),
+            self.ready.eq(self.take & ~self.failed & loops.group_end),
             self.ends.eq(loops.step & loops.last),
         ]
         m.d.sync += [

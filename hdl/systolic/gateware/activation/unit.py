@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ... import isa
 from ..delay import delay
+from ..lib.credits import Credits
 from ..ports import BufferRead, Command, UnitPort, Write, fields
 from ..shared import Shared, place
 from .lane import SUM_TO_WRITE, Addend, Control, Lanes
@@ -144,10 +145,14 @@ class ActivationUnit(Shared):
         # Records must not change before the last operand of the instruction before has met its own.
         early, under_way, missing = Signal(), Signal(), Signal()
         # What many registers hang on has one of its own.
-        loading, running = Signal(), Signal()
-        m.d.comb += [steps.load.eq(loading), steps.run.eq(running)]
+        loading, running, taking = Signal(), Signal(), Signal()
+        m.d.comb += [steps.load.eq(loading), steps.run.eq(running), steps.take.eq(taking)]
+        # Outputs under way, and those whose operand has not met its record yet.
+        outputs, operands = (place(m, name, Credits(most=self.stages + 1)) for name in ("outputs", "operands"))
+        m.d.comb += [outputs.take.eq(steps.token), outputs.give.eq(chain[-1]),
+                     operands.take.eq(steps.token), operands.give.eq(chain[self.sums_entrance])]
         m.d.comb += [
-            early.eq(steps.busy | chain[:self.sums_entrance + 1].any()), under_way.eq(steps.busy | chain.any()),
+            early.eq(steps.busy | ~operands.empty), under_way.eq(steps.busy | ~outputs.empty),
             self.sequencer.moving.eq(under_way | records.busy), self.sequencer.error.index.eq(active.index),
             steps.sums.eq(self.results.valid), self.results.ready.eq(steps.ready),
         ]
@@ -180,11 +185,11 @@ class ActivationUnit(Shared):
                     with m.Elif(ahead.load_table):
                         m.next = "TABLE"
                     with m.Else():
-                        m.d.sync += running.eq(1)
+                        m.d.sync += [running.eq(1), taking.eq(ahead.activate)]
                         m.next = "STEPS"
             with m.State("STEPS"):
                 with m.If(steps.ends):
-                    m.d.sync += running.eq(0)
+                    m.d.sync += [running.eq(0), taking.eq(0)]
                     m.next = "IDLE"
             with m.State("TABLE"):
                 m.d.comb += records.go.eq(1)

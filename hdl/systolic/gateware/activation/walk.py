@@ -33,8 +33,8 @@ class Loops(Shared):
         Its number.
     first, whole : Out
         The first pixel of a window, and the last.
-    row_end, last : Out
-        The last pixel of an output's last group, and that of the last output.
+    group_end, last : Out
+        The last group of an output, and the last pixel of the last output.
     """
 
     resets = True
@@ -45,7 +45,7 @@ class Loops(Shared):
         super().__init__({
             "load": In(1), "x_count": In(16), "y_count": In(16), "kx_count": In(8), "ky_count": In(8),
             "channels": In(16), "step": In(1), "onward": Out(len(LEVELS)), "count": Out(range(self.lanes + 1)),
-            "group": Out(range(config.groups)), "first": Out(1), "whole": Out(1), "row_end": Out(1), "last": Out(1)})
+            "group": Out(range(config.groups)), "first": Out(1), "whole": Out(1), "group_end": Out(1), "last": Out(1)})
 
     def build(self, platform):
         m = Module()
@@ -61,8 +61,8 @@ class Loops(Shared):
                 self._counter(m, level, counts[level], goes, inside, ends[level])
             inside = inside & ends[level]
         m.d.comb += [
-            self.whole.eq(ends["kx"] & ends["ky"]), self.row_end.eq(self.whole & ends["group"]),
-            self.last.eq(self.row_end & ends["x"] & ends["y"]),
+            self.whole.eq(ends["kx"] & ends["ky"]), self.group_end.eq(ends["group"]),
+            self.last.eq(self.whole & ends["group"] & ends["x"] & ends["y"]),
         ]
         with m.If(self.load | self.step):
             m.d.sync += self.first.eq(self.load | self.whole)

@@ -66,10 +66,10 @@ class Loader(Shared):
             reader.stop.eq(self.stop | dead), reader.left.eq(left),
             queue.i.valid.eq(self.beat.valid), queue.i.payload.eq(Cat(self.beat.data, self.beat.error)),
             failed.eq(queue.o.payload[-1]),
-            left.eq(queue.o.valid & walker.o.valid & (~write.valid | write.ready) & ~dead),
+            left.eq(queue.o.valid & walker.o.valid & (~write.valid | write.ready)),
             queue.o.ready.eq(left), walker.o.ready.eq(left),
         ]
-        m.d.sync += write.valid.eq((left & ~failed) | (write.valid & ~write.ready))
+        m.d.sync += write.valid.eq((left & ~failed & ~dead) | (write.valid & ~write.ready))
         with m.If(left):
             m.d.sync += [write.payload.address.eq(step.address), write.payload.count.eq(step.count),
                          write.payload.data.eq(queue.o.payload[:-1]), final.eq(step.final)]
