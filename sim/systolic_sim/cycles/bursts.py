@@ -158,7 +158,7 @@ class BurstReader:
         self.config = config
         self.depth = config.receive_beats
         self._walker = BurstWalker(config, **options)
-        self._queue = Queue(config.reads_in_flight + 2)
+        self._queue = Queue(config.reads_in_flight + 2, config.matrix.fifo_stages)
         self._room, self._enough = self.depth, True
 
     @property

@@ -120,7 +120,7 @@ class ActivationUnit(Shared):
             entrances[self.sums_entrance].eq(steps.token & active.activate),
         ]
         m.d.sync += chain.eq(Cat(0, chain[:-1]) | entrances)
-        target = self._queue(m, steps, chain[-2])
+        target = self._queue(m, steps, chain[-3])
         m.d.sync += [
             self.write.valid.eq(chain[-1] & ~target.bad), self.write.payload.address.eq(target.address),
             self.write.payload.count.eq(target.count),
@@ -131,7 +131,7 @@ class ActivationUnit(Shared):
         return chain
 
     def _queue(self, m, steps, leave):
-        """The places of outputs under way; the oldest in the cycle after ``leave``."""
+        """The places of outputs under way; the oldest two cycles after ``leave``."""
         depth = 1 << (self.stages - 1).bit_length()
         # Nothing is read that is being written, so synthesis need not care what that gives.
         m.submodules.places = store = memory.Memory(shape=Place(self.config), depth=depth, init=[], attrs={
@@ -139,7 +139,9 @@ class ActivationUnit(Shared):
         write, read = store.write_port(), store.read_port()
         m.d.comb += [write.en.eq(steps.token), write.data.eq(steps.place), read.en.eq(1)]
         m.d.sync += [write.addr.eq(write.addr + steps.token), read.addr.eq(read.addr + leave)]
-        return read.data
+        place = Signal.like(read.data, reset_less=True)
+        m.d.sync += place.eq(read.data)
+        return place
 
     def _control(self, m, steps, records, chain, ahead, active):
         # Records must not change before the last operand of the instruction before has met its own.
@@ -215,14 +217,15 @@ class ActivationUnit(Shared):
             control.source.pixel.eq(active.add & ~total), control.source.total.eq(active.add & total),
             control.entry.eq(Mux(active.add, Cat(second, total), Mux(active.per_channel, steps.group, 0))),
             control.scale_entry.eq(delay(m, control.entry, Requantise.SCALE, "scale_entry")),
-            control.addend.eq(Mux(~active.add | total, Addend.ZERO_POINT, Mux(
-                second, Addend.RESULT, Addend.NOTHING))),
             control.first.eq(delay(m, steps.first, self.operand - 2, "first")),
             control.record.eq(records.record), control.record_entry.eq(records.entry),
             control.table_write.eq(records.table_write), control.table_address.eq(records.table_address),
             lanes.control.eq(control), lanes.record_write.eq(records.write), lanes.sums.eq(self._sums()),
             lanes.pixels.eq(self.read.data[:8 * self.config.lanes]), self.write.payload.data.eq(lanes.o),
         ]
+        # The phase goes round, so that the one that follows is known.
+        m.d.sync += control.addend.eq(Mux(~active.add | phase[1], Addend.ZERO_POINT, Mux(
+            phase[0], Addend.RESULT, Addend.NOTHING)))
         m.d.comb += [control[name].eq(active[name])
                      for name in ("maximum", "fp32", "lookup", "zero_point", "low", "high")]
 

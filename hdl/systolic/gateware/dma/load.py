@@ -5,11 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
-from ..lib.queue import Queue
 from ..ports import Beat, ReadRequest, UnitPort, Write
 from ..shared import Shared, place
 from .bursts import transfers
-from .transfers import BeatWalker, BurstReader, account
+from .transfers import BeatWalker, BurstReader, account, received
 
 __all__ = ["Loader"]
 
@@ -49,7 +48,7 @@ class Loader(Shared):
     def build(self, platform):
         m = Module()
         reader = place(m, "reader", BurstReader(self.config, "load", BeatWalker.TAKES))
-        queue = place(m, "queue", Queue("load_queue", width=8 * self.config.bus_bytes + 1, depth=reader.depth))
+        queue = place(m, "queue", received(self.config, "load_queue", 8 * self.config.bus_bytes + 1, reader.depth))
         walker = place(m, "walker", BeatWalker(self.config))
         wiring.connect(m, reader.o, walker.i)
         wiring.connect(m, reader.request, wiring.flipped(self.request))

@@ -10,7 +10,7 @@ from ..ports import Error, ReadRequest
 from ..shared import Shared, place
 from .bursts import Burst, BurstWalker, Transfer
 
-__all__ = ["BeatWalker", "BurstReader", "Step", "account"]
+__all__ = ["BeatWalker", "BurstReader", "Step", "account", "received"]
 
 
 class BurstReader(Shared):
@@ -68,8 +68,8 @@ class BurstReader(Shared):
     def build(self, platform):
         m = Module()
         walker = place(m, "walker", BurstWalker(self.config, f"{self.name}_walker", **self.options))
-        queue = place(m, "queue", Queue(f"{self.name}_burst_queue", width=self.o.payload.shape().size,
-                                        depth=self.config.reads_in_flight + 2))
+        queue = place(m, "queue", received(self.config, f"{self.name}_burst_queue", self.o.payload.shape().size,
+                                           self.config.reads_in_flight + 2))
         wiring.connect(m, wiring.flipped(self.i), walker.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
         asked, entering = Signal(), Signal.like(self.o.payload)
@@ -137,6 +137,12 @@ class BeatWalker(Shared):
         with m.Elif(self.o.ready):
             m.d.sync += [step.address.eq(step.address + bus_bytes), left.eq(left - 1), step.last.eq(left == 2)]
         return m
+
+
+def received(config, name, width, depth):
+    """A queue for what comes from memory, its output in registers where FIFOs of the matrix unit have them."""
+    return Queue(name, width=width, depth=depth, stages=config.matrix.fifo_stages,
+                 ecp5=config.matrix.impl.memory == "ecp5_block")
 
 
 def account(m, sequencer, config, *, finished, moved, errors):

@@ -36,6 +36,8 @@ class Decoder(Shared):
         :class:`~systolic.isa.ErrorCode`, or 0. Two cycles after ``words``.
     executor : Out
         Its unit, one bit for each of ``EXECUTORS``; none if the sequencer executes it. Two cycles after ``words``.
+    own : Out
+        One cycle after ``words``: which of the instructions it is that the sequencer executes.
     slot : In
         Number of a region, up to one more than any instruction has.
     exists : Out(1)
@@ -51,6 +53,7 @@ class Decoder(Shared):
         super().__init__({
             "words": In(8 * isa.BYTES), "problem": Out(4),
             "executor": Out(len(EXECUTORS)),
+            "own": Out(data.StructLayout({each.name: 1 for each in isa.INSTRUCTIONS if each.unit == "sequencer"})),
             "slot": In(range(max(map(len, SPACES.values())) + 1)),
             "exists": Out(1), "region": Out(DecodedRegion()),
         })
@@ -60,6 +63,8 @@ class Decoder(Shared):
         # Which instruction it is, one cycle after ``words``.
         self.opcodes = {each.opcode: Signal(name=f"is_{each.name}") for each in isa.INSTRUCTIONS}
         m.d.sync += [flag.eq(self.words[:8] == opcode) for opcode, flag in self.opcodes.items()]
+        m.d.comb += [self.own[each.name].eq(self.opcodes[each.opcode])
+                     for each in isa.INSTRUCTIONS if each.unit == "sequencer"]
         reserved = self._any(m, self._reserved(), "reserved")
         limits = self._any(m, self._limits(), "limit")
         with m.If(~self._is(isa.INSTRUCTIONS)):

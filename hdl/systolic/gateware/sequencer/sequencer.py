@@ -95,7 +95,7 @@ class Sequencer(Shared):
         self.decoder = place(m, "decoder", Decoder(self.config))
         self.scoreboard = place(m, "scoreboard", Scoreboard(self.config))
         self.problem, self.onward = Signal(data.StructLayout({"valid": 1, "code": 4})), Signal()
-        opcode, leftover = self.words[:8], self._leftover(m)
+        leftover = self._leftover(m)
 
         m.d.sync += [self.problem.valid.eq(0), self.onward.eq(0)]
         with m.If(self.onward):
@@ -110,9 +110,9 @@ class Sequencer(Shared):
         with m.If(self.state["judge"]):
             m.d.sync += self.state.go("select")
         with m.If(self.state["select"]):
-            self._dispatch(m, opcode)
+            self._dispatch(m)
         with m.If(self.state["quiet"]):
-            self._quiet(m, opcode, leftover)
+            self._quiet(m, leftover)
         with m.If(self.state["drain"] & self.fetcher.empty):
             m.d.sync += self.state.go("idle")
             m.d.sync += [self.host.running.eq(0), self.host.halted.eq(1)]
@@ -163,30 +163,30 @@ class Sequencer(Shared):
                 with m.Elif(loaded == fetcher.beats - 1):
                     m.d.sync += [self.state.go("decode"), loaded.eq(0)]
 
-    def _dispatch(self, m, opcode):
+    def _dispatch(self, m):
         """What the decoder says is known now, and so is the first region."""
-        decoder = self.decoder
+        decoder, own = self.decoder, self.decoder.own
         with m.If(decoder.problem != 0):
             self._fail(m, decoder.problem)
         with m.Elif(decoder.executor.any()):
             m.d.sync += self.state.go("bound", decoder.exists, "issue")
         with m.Else():
-            waits = Cat(opcode == _OPCODE[name] for name in ("sync", "interrupt", "halt")).any()
-            with m.If(waits):
+            with m.If(own.sync | own.interrupt | own.halt):
                 m.d.sync += self.state.go("quiet")
             with m.Else():
                 self._next(m)
-                with m.If(opcode == _OPCODE["debug_tag"]):
+                with m.If(own.debug_tag):
                     m.d.sync += self.host.debug_tag.eq(fields(self.words, "debug_tag").tag)
-                with m.If(opcode == _OPCODE["set_configuration"]):
+                with m.If(own.set_configuration):
                     m.d.sync += self.rounding.eq(fields(self.words, "set_configuration").rounding)
 
-    def _quiet(self, m, opcode, leftover):
+    def _quiet(self, m, leftover):
         """sync, interrupt and halt take effect when nothing is under way."""
+        own = self.decoder.own
         with m.If(self.scoreboard.quiet & self.rows_empty):
-            with m.If(opcode != _OPCODE["halt"]):
+            with m.If(~own.halt):
                 self._next(m)
-                m.d.sync += self.host.interrupted.eq(opcode == _OPCODE["interrupt"])
+                m.d.sync += self.host.interrupted.eq(own.interrupt)
             with m.Elif(leftover):
                 self._fail(m, isa.ErrorCode.LEFTOVER)
             with m.Else():
