@@ -36,9 +36,9 @@ class ActivationUnit:
         self.config = config
         self._mask = (1 << config.address_width) - 1
         # Stages behind which an output of add, pool and activate enters the chain, and its length.
-        sums = _LATENCY + _ADDRESS + config.READ_LATENCY + 3
+        sums = _LATENCY + _ADDRESS + config.READ_LATENCY + 2
         self._entrances = {"add": 0, "pool": _LATENCY, "activate": sums}
-        self._stages, self._early_stages = sums + _SUM_TO_WRITE - _ADDRESS - 1, (1 << sums + 1) - 1
+        self._stages, self._early_stages = sums + _SUM_TO_WRITE - _ADDRESS, (1 << sums + 1) - 1
         self._state, self._failed, self._missing = "idle", False, False
         self._index = self._active_index = 0
         self._op = self._active = None

@@ -2,7 +2,7 @@
 
 import enum
 
-from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, Value, signed
 from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
@@ -10,7 +10,7 @@ from ... import isa
 from ..delay import delay
 from ..lib.sums import gated_sum
 from ..shared import Shared, place
-from ..vendor.ecp5_memory import Ecp5Bytes
+from ..vendor.ecp5_memory import Ecp5Bytes, Ecp5Memory
 from .requantise import Requantise, Scale
 
 __all__ = ["Addend", "Control", "Lanes", "Record", "SOURCES", "SUM_TO_WRITE"]
@@ -41,9 +41,9 @@ class Addend(enum.Enum):
 class Control(data.StructLayout):
     """What all lanes do in a cycle. Cycle 0 is the one in which an operand enters requantisation.
 
-    ``group``, ``source`` (a bit for each of ``SOURCES``), ``entry`` (record): of the operand, in cycle -1.
-    ``scale_entry``: the same in cycle 1. ``addend``: in cycle ``Requantise.LATENCY`` - 1. ``first``: the pixel that
-    came in the cycle before begins a window. ``record``, ``record_entry``: to be written in lanes with
+    ``group``, ``entry`` (record): of the operand, in cycle -2. ``scale_entry``: the same in cycle 0. ``source``, a bit
+    for each of ``SOURCES``: of the operand, in cycle -1. ``addend``: in cycle ``Requantise.LATENCY`` - 1. ``first``:
+    the pixel that came in the cycle before begins a window. ``record``, ``record_entry``: to be written in lanes with
     ``record_write``. ``table_write``: ``record.bias`` has a byte of the table. The others are of the instruction and
     constant while anything is under way.
     """
@@ -68,7 +68,7 @@ class _Lane(Shared):
 
     ::
 
-        sums ─▶ group ─▶ z ───────────────▶┐                                        ┌▶ table ─▶┐
+        sums ─▶ group ─▶ z ─▶ z ──────────▶┐                                        ┌▶ table ─▶┐
         pixel ─▶ z ─▶ pool ─▶ z ─┬▶ or ─▶ z ─▶│ requantise ─▶ clamp ─▶ z ───────────┴▶ z ▶ z ─▶│─▶ z ─▶ o
                                  └◀───────────── bias, scale ┘ │
                                  ┌─────────────────────────────┘
@@ -89,7 +89,7 @@ class _Lane(Shared):
         window, source, record = self._pool(m), control.source, control.record
         x, other, take = Signal(32, reset_less=True), Signal(32, reset_less=True), Signal(reset_less=True)
         m.d.sync += [
-            x.eq(self.sums.word_select(control.group, 32)), take.eq(source.sums),
+            x.eq(delay(m, self.sums.word_select(control.group, 32), 1, "sum")), take.eq(source.sums),
             other.eq(Mux(source.window, window, 0) | Mux(source.pixel, window << 20, 0) | Mux(source.total, result, 0)),
         ]
         m.d.comb += [
@@ -117,15 +117,32 @@ class _Lane(Shared):
         return so_far
 
     def _memory(self, m, name, value, entry):
-        """What an entry of the records holds, one cycle later."""
+        """What an entry of the records holds, two cycles later."""
         depth = Control.entries(self.config)
+        if self.ecp5_memory and depth <= Ecp5Memory.DEPTH:
+            found = Signal.like(value, name=f"{name}_found")
+            m.d.comb += found.eq(self._blocks(m, name, Value.cast(value), entry))
+            return found
         m.submodules[name] = store = memory.Memory(shape=value.shape(), depth=depth, init=[])
         read, write = store.read_port(), store.write_port()
         m.d.comb += [
             write.en.eq(self.record_write), write.addr.eq(self.control.record_entry), write.data.eq(value),
-            read.en.eq(1), read.addr.eq(entry),
+            read.en.eq(1), read.addr.eq(delay(m, entry, 1, f"{name}_entry")),
         ]
         return read.data
+
+    def _blocks(self, m, name, value, entry):
+        """The same from block RAM, with its output registers."""
+        parts = []
+        for start in range(0, len(value), Ecp5Memory.WIDTH):
+            bits = value[start:start + Ecp5Memory.WIDTH]
+            block = place(m, f"{name}_{start}", Ecp5Memory())
+            m.d.comb += [
+                block.write.eq(self.record_write), block.write_address.eq(self.control.record_entry), block.i.eq(bits),
+                block.read.eq(1), block.move.eq(1), block.read_address.eq(entry),
+            ]
+            parts.append(block.o[:len(bits)])
+        return Cat(parts)
 
     def _clamp(self, m, unit):
         low, high = self.control.low, self.control.high

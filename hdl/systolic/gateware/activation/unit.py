@@ -68,10 +68,10 @@ class ActivationUnit(Shared):
         # Cycles from a step to the operand that was read for it: address, request, read, pixel, pool, operand.
         self.operand = Steps.ADDRESS + config.READ_LATENCY + 4
         # Stages of the chain: its entrances for the sum of two inputs, for what was read and for sums, whose operand
-        # comes one cycle after its step; and its length, such that the write meets the byte.
+        # comes two cycles after its step; and its length, such that the write meets the byte.
         self.total, self.read_entrance = 0, Requantise.LATENCY
-        self.sums_entrance = self.read_entrance + self.operand - 1
-        self.stages = self.sums_entrance + SUM_TO_WRITE - Steps.ADDRESS - 1
+        self.sums_entrance = self.read_entrance + self.operand - 2
+        self.stages = self.sums_entrance + SUM_TO_WRITE - Steps.ADDRESS
         super().__init__({
             "sequencer": In(UnitPort()),
             "results": In(stream.Signature(data.ArrayLayout(32, config.matrix.arch.cols))),
@@ -210,12 +210,13 @@ class ActivationUnit(Shared):
         control = Signal(Control(self.config))
         # Of the step whose operand enters the lanes in the next cycle.
         phase = steps.phase.rotate_right((self.operand - 1) % 3)
-        second, total = phase[1], phase[2]
+        total = phase[2]
         m.d.comb += [
             control.group.eq(steps.group),
             control.source.sums.eq(active.activate), control.source.window.eq(active.pool),
             control.source.pixel.eq(active.add & ~total), control.source.total.eq(active.add & total),
-            control.entry.eq(Mux(active.add, Cat(second, total), Mux(active.per_channel, steps.group, 0))),
+            # Of a step a cycle later: the phase goes round.
+            control.entry.eq(Mux(active.add, phase[:2], Mux(active.per_channel, steps.group, 0))),
             control.scale_entry.eq(delay(m, control.entry, Requantise.SCALE, "scale_entry")),
             control.first.eq(delay(m, steps.first, self.operand - 2, "first")),
             control.record.eq(records.record), control.record_entry.eq(records.entry),
@@ -223,7 +224,6 @@ class ActivationUnit(Shared):
             lanes.control.eq(control), lanes.record_write.eq(records.write), lanes.sums.eq(self._sums()),
             lanes.pixels.eq(self.read.data[:8 * self.config.lanes]), self.write.payload.data.eq(lanes.o),
         ]
-        # The phase goes round, so that the one that follows is known.
         m.d.sync += control.addend.eq(Mux(~active.add | phase[1], Addend.ZERO_POINT, Mux(
             phase[0], Addend.RESULT, Addend.NOTHING)))
         m.d.comb += [control[name].eq(active[name])

@@ -6,7 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ... import isa, registers
 from ..lib.one_hot import OneHot
-from ..ports import Beat, Command, HostPort, ReadRequest, UnitPort, fields
+from ..ports import Beat, Command, Error, HostPort, ReadRequest, UnitPort, fields
 from ..shared import Shared, place
 from .decoder import Decoder
 from .fetch import Fetcher
@@ -255,13 +255,16 @@ class Sequencer(Shared):
     def _supervise(self, m):
         """The first error stops the machine; without one, a watchdog does when nothing moves any more."""
         host, overdue = self.host, self._watch(m)
-        late = overdue & (host.watchdog.any() | self.state["drain"])
-        # The last that is valid counts: of errors in one cycle the sequencer's own give way to the units', the first
-        # unit's comes before all others.
+        guarded, found = Signal(), Signal(Error())
+        m.d.sync += [guarded.eq(host.watchdog.any()), found.valid.eq(0)]
+        # The last that is valid counts: the first unit's.
+        for each in reversed(self.units):
+            with m.If(each.error.valid):
+                m.d.sync += found.eq(each.error)
         errors = [(self.problem.valid, self.problem.code, self.index),
                   (host.busy_error, isa.ErrorCode.BUSY, self.index),
-                  (late, isa.ErrorCode.WATCHDOG, self.index),
-                  *((each.error.valid, each.error.code, each.error.index) for each in reversed(self.units))]
+                  (overdue & (guarded | self.state["drain"]), isa.ErrorCode.WATCHDOG, self.index),
+                  (found.valid, found.code, found.index)]
         with m.If(host.running & ~self.stop):
             for valid, code, index in errors:
                 with m.If(valid):
