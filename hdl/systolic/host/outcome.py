@@ -51,6 +51,13 @@ class Outcome:
         """Name of the error in :data:`systolic.isa.ERRORS`, or ``None``."""
         return isa.ERRORS[self.error_code][0] if self.error_code else None
 
+    @property
+    def reason(self) -> str:
+        """Why an error stopped the TPU, in words."""
+        text = isa.ERRORS[self.error_code][1] if self.error_code else "no error code"
+        dead = ", and memory has not answered all bursts" if self.bus_dead else ""
+        return f"{text} (error {self.error_code}){dead}"
+
     def check(self) -> "Outcome":
         """This outcome.
 
@@ -60,7 +67,5 @@ class Outcome:
             If an error stopped the TPU.
         """
         if not self.halted:
-            text = isa.ERRORS[self.error_code][1] if self.error_code else "no error code"
-            dead = ", and memory has not answered all bursts" if self.bus_dead else ""
-            raise HostError(f"stopped at instruction {self.error_index}: {text} (error {self.error_code}){dead}")
+            raise HostError(f"stopped at instruction {self.error_index}: {self.reason}")
         return self
