@@ -17,6 +17,9 @@ from .places import Access, Map, Storage
 
 __all__ = ["Emitter", "Lowerer", "Step", "Task"]
 
+#: What is filled long before it is used may take one part of the buffer in this many.
+_KEPT = 4
+
 
 @dataclasses.dataclass(eq=False, kw_only=True)
 class Task:
@@ -58,6 +61,8 @@ class Step:
         What must have been loaded.
     stores : list of Task
         What can be stored after it.
+    spare : int
+        Cycles that the activation unit has nothing to do, about.
     """
 
     weights: Task | None = None
@@ -65,6 +70,7 @@ class Step:
     vector: list[Task] = dataclasses.field(default_factory=list)
     loads: list[Task] = dataclasses.field(default_factory=list)
     stores: list[Task] = dataclasses.field(default_factory=list)
+    spare: int = 0
 
     @property
     def tasks(self) -> list[Task]:
@@ -117,6 +123,8 @@ class Lowerer:
         Values that are in memory, and where.
     band : int
         Bytes of the buffer for a band of rows of such values.
+    cuts : dict of str to int
+        By value, after how many rows it is cut; see :mod:`.stripes`.
 
     Members
     -------
@@ -129,14 +137,15 @@ class Lowerer:
     """
 
     def __init__(self, builder: Builder, graph: Graph, match: Match, *, spilled: Mapping[str, int] | None = None,
-                 band: int = 0) -> None:
+                 band: int = 0, cuts: Mapping[str, int] | None = None) -> None:
         self.builder, self.graph, self.match = builder, graph, match
-        self.spilled, self.band = dict(spilled or {}), band
+        self.spilled, self.band, self.cuts = dict(spilled or {}), band, dict(cuts or {})
         self.uses = uses(graph)
         self.maps: dict[str, Map] = {}
         self.steps: list[Step] = []
         self.macs = 0
         self._constants: dict[bytes, tuple[Storage, Task]] = {}
+        self._kept = 0
 
     @property
     def config(self) -> TpuConfig:
@@ -166,6 +175,11 @@ class Lowerer:
                 emitter("read_host_memory", memory=region.base, base=storage.address, row_bytes=region.size)
             self._constants[key] = storage, Task(node=node.name, emit=emit, writes=(Access(storage, 0, len(content)),))
         return self._constants[key]
+
+    def keep(self, storage: Storage) -> bool:
+        """Whether there is room to fill a storage long before it is used."""
+        self._kept += storage.size
+        return self._kept <= self.config.buffer_size // _KEPT
 
     def weights(self, node: Node, tiles: Tiles) -> Task:
         """The task that streams tiles."""
