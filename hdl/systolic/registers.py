@@ -135,16 +135,16 @@ def constants() -> str:
 
 def document() -> str:
     """The reference page, Markdown."""
-    lines = ["# Registers", "", "Behind the AXI4-Lite slave `s_axi`: words of 32 bits at these byte addresses. Other "
-             "addresses answer SLVERR. Counters have 48 bits and are cleared by a start.", "",
+    lines = ["# Registers", "", "32-bit registers at these byte addresses of the AXI4-Lite slave `s_axi`. Other "
+             "addresses answer SLVERR. Counters have 48 bits and are cleared when a program starts.", "",
              "Written by `systolic registers`, from hdl/systolic/registers.rdl.", "",
-             "| address | register | bits | field | access | after reset | |", "|---|---|---|---|---|---|---|"]
+             "| address | register | bits | field | access | reset | description |", "|---|---|---|---|---|---|---|"]
     halves = ("_LO", "_HI")
     for each in registers():
         if not each.name.endswith(halves):
             lines += [_row(each, number) for number in range(len(each.fields))]
-    lines += ["", "## Counters", "", "Bits 31:0 are at the address; 47:32, as they were when those were read, 4 bytes "
-              "behind it.", "", "| address | counter | |", "|---|---|---|"]
+    lines += ["", "## Counters", "", "Bits 31:0 are at the address. Reading them latches bits 47:32, which are at the "
+              "address plus 4.", "", "| address | counter | description |", "|---|---|---|"]
     lines += [f"| {each.address:#04x} | `{each.name[:-3]}` | {each.doc.partition('. ')[0]}. |"
               for each in registers() if each.name.endswith("_LO")]
     return "\n".join(lines) + "\n"

@@ -18,6 +18,7 @@ from systolic.config import PRESETS, Arch, Config, Impl
 from systolic.gateware.matrix.matrix_unit import MatrixUnit
 from systolic.gateware.shared import Library, place
 from systolic.gateware.tpu import Tpu
+from systolic.readable import readable
 from systolic.tpu_config import TPU_PRESETS, TpuConfig
 from systolic_sim.rtl import toolchain
 from systolic_sim.rtl.primitives import models_for
@@ -296,7 +297,7 @@ def pair(*components):
     for number, component in enumerate(components):
         place(m, f"part_{number}", component)
     text = rtlil.convert(m, "pair", library, ports=[], emit_src=False)
-    return verilog._rtlil_to_verilog("\n".join([*library.modules.values(), text]), "auto")
+    return readable(verilog._rtlil_to_verilog("\n".join([*library.modules.values(), text]), "auto"))
 
 
 @pytest.mark.parametrize("names", [("int8_3x5", "int8_17x2"), ("tpu_3x5", "tpu_1x1"), ("int8_3x5", "tpu_1x1")])
@@ -328,9 +329,11 @@ def test_files_of_all_presets_in_one_project():
     assert len(names) == len(set(names)) > 500
 
 
-def test_lines_of_all_presets_are_readable():
-    """None is about a wire that has a number for a name, and none is wider than a page, but for constants."""
-    lines = [line for name in (*PRESETS, *TPU_PRESETS) for line in generate(name).verilog.split("\n")]
+def test_lines_are_readable():
+    """None is about a wire that has a number for a name, and none is wider than a page, but for constants; of all
+    presets that take a second or two."""
+    names = [name for name in (*PRESETS, *TPU_PRESETS) if not name.startswith("tpu_v")]
+    lines = [line for name in names for line in generate(name).verilog.split("\n")]
     assert not [line for line in lines if re.search(r"\b_\d+_\b", line)]
     assert not [line for line in lines if len(line) > 120 and not re.search(r"'h\w{80}", line)]
 

@@ -1,4 +1,4 @@
-"""What an instruction is made of: fields, regions, and the codes of what can go wrong."""
+"""The parts of an instruction: fields and regions; and the error codes."""
 
 import dataclasses
 import enum
@@ -11,7 +11,7 @@ __all__ = ["BYTES", "ErrorCode", "Field", "Instruction", "IsaError", "RECORD_BYT
 #: Size of an instruction, of a parameter record {bias, multiplier, shift, 0} of 32 bits each, of a lookup table.
 BYTES, RECORD_BYTES, TABLE_BYTES = 64, 16, 256
 
-#: Who executes instructions, side by side; each its own in order.
+#: The units. They execute side by side, each its own instructions in order.
 UNITS = ("sequencer", "load", "store", "weights", "matrix", "activation")
 
 #: Rounding of requantisation, see docs/numerics.md.
@@ -19,7 +19,7 @@ ROUNDINGS = ("single", "double", "fp32")
 
 
 class ErrorCode(enum.IntEnum):
-    """Error codes, as the register has them; ``doc`` says what each means, and ``str()`` gives its name."""
+    """Error codes, as in ``ERROR_CODE``; ``doc`` describes each, and ``str()`` gives its name."""
 
     doc: str
 
@@ -33,22 +33,22 @@ class ErrorCode(enum.IntEnum):
 
     OPCODE = 1, "no such instruction"
     RESERVED = 2, "a reserved bit is set"
-    FIELD = 3, "a field is zero or too large, or an address not a multiple of the bus width"
+    FIELD = 3, "a field is out of range, or an address is not a multiple of the bus width"
     BUFFER = 4, "a region is not inside the unified buffer"
-    REGION = 5, "an access outside the declared region"
-    ACCUMULATOR = 6, "a row lies beyond the last accumulator entry"
+    REGION = 5, "an access is outside the declared region"
+    ACCUMULATOR = 6, "a row is beyond the last accumulator entry"
     BUS_READ = 7, "SLVERR or DECERR on a read"
     BUS_WRITE = 8, "SLVERR or DECERR on a write"
-    FETCH = 9, "SLVERR or DECERR on an instruction, or a program that is not on a 64-byte boundary or empty"
+    FETCH = 9, "SLVERR or DECERR on an instruction fetch, or the program is empty or not on a 64-byte boundary"
     END = 10, "the program ends without halt"
-    LEFTOVER = 11, "halt while weight tiles or results are still unused"
-    WATCHDOG = 12, "no progress within the watchdog's limit of cycles"
-    BUSY = 13, "doorbell written while a program runs"
+    LEFTOVER = 11, "halt with weight tiles or results left over"
+    WATCHDOG = 12, "no progress for as many cycles as WATCHDOG allows"
+    BUSY = 13, "doorbell written while a program is running"
     OVERLAP = 14, "an output overwrites an input that is read later"
 
 
 class IsaError(UserError, ValueError):
-    """An instruction that cannot be; the message names the field, its value and what is allowed."""
+    """An instruction that cannot be encoded; the message names the field, its value and what is allowed."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -59,16 +59,16 @@ class Field:
     ----------
     name, doc : str
     word, low, width : int
-        Where: bits [low, low + width) of that word.
+        Position: bits [low, low + width) of that word.
     signed : bool
     least : int
-        Smallest value the machine takes; 1 for counts.
+        Smallest value allowed; 1 for counts.
     most : str or None
-        What bounds it from above: ``"cols"``, ``"rows"``, or ``None``.
+        Parameter that sets the largest value allowed: ``"cols"``, ``"rows"``, ``"roundings"``, or ``None``.
     aligned : bool
-        Whether it must be a multiple of the bus width in bytes.
+        Whether the value must be a multiple of the bus width in bytes.
     default : int
-        What the assembler takes if it is not given.
+        Value that the assembler uses if none is given.
     """
 
     name: str
@@ -84,19 +84,19 @@ class Field:
 
     @property
     def offset(self) -> int:
-        """First bit, counted through the instruction."""
+        """Position of its lowest bit in the instruction."""
         return 32 * self.word + self.low
 
     @property
     def range(self) -> tuple[int, int]:
-        """Smallest and largest value that its bits can hold."""
+        """Smallest and largest value that its bits hold."""
         half = 1 << (self.width - 1)
         return (-half, half - 1) if self.signed else (0, 2 * half - 1)
 
 
 @dataclasses.dataclass(frozen=True)
 class Region:
-    """Bytes that an instruction may touch.
+    """Bytes that an instruction may access.
 
     Parameters
     ----------
@@ -119,12 +119,16 @@ class Region:
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Instruction:
-    """A row of the table."""
+    """A row of the table.
+
+    ``waits``: the sequencer executes it once no instruction is in flight.
+    """
 
     name: str
     opcode: int
     unit: str
     doc: str
+    waits: bool = False
     fields: tuple[Field, ...] = ()
     regions: tuple[Region, ...] = ()
 

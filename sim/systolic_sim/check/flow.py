@@ -28,8 +28,6 @@ from systolic_sim.check.units import NEVER, Limits, Rows, Sums, Weights
 
 __all__ = ["Flow", "Stuck"]
 
-_WAITING = ("sync", "interrupt", "halt")
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Stuck:
@@ -166,7 +164,7 @@ class Flow:
         return None
 
     def _wait(self, index, op):
-        if op.name in _WAITING:
+        if op.instruction.waits:
             for unit in self._in_flight:
                 if flying := self._flying(unit):
                     return self._hold(index, "quiet", flying[0], unit)

@@ -1,4 +1,5 @@
-"""``systolic report``: measures the claims about matrix unit or TPU, prints the tables and writes a page of docs/."""
+"""``systolic report``: measures the claims about matrix unit, TPU or models, prints the tables and writes a page of
+docs/."""
 
 from pathlib import Path
 
@@ -12,18 +13,21 @@ __all__ = ["add"]
 
 def add(subparsers):
     parser = subparsers.add_parser("report", help="measure every claim and print the tables",
-                                   description="Measure the claims about the matrix unit, or with --tpu about the "
-                                   "whole TPU, on the generated Verilog.")
-    parser.add_argument("claims", nargs="*", metavar="claim", help="which ones (all)")
-    parser.add_argument("--tpu", action="store_true", help="those about the TPU")
+                                   description="Measure the claims about the matrix unit, with --tpu those about the "
+                                   "TPU, with --models those about trained models. The exit code is 1 if one does "
+                                   "not hold.")
+    parser.add_argument("claims", nargs="*", metavar="claim", help="claims to measure (all)")
+    which = parser.add_mutually_exclusive_group()
+    which.add_argument("--tpu", action="store_true", help="measure the claims about the TPU")
+    which.add_argument("--models", action="store_true", help="measure the claims about trained models")
     parser.add_argument("--out", help="Markdown file to write the tables to")
     parser.set_defaults(run=_report)
 
 
 def _report(args):
-    from . import matrix_unit, tpu  # only here: they import all there is
+    from . import matrix_unit, models, tpu  # only here: they import all there is
 
-    known = (tpu if args.tpu else matrix_unit).CLAIMS
+    known = (tpu if args.tpu else models if args.models else matrix_unit).CLAIMS
     for name in args.claims:
         if name not in known:
             raise ConfigError(f"claim must be one of {', '.join(known)}, not {name!r}")
@@ -34,7 +38,10 @@ def _report(args):
             tables.append(known[name](lambda items, label, bar=progress: bar.track(list(items), description=label)))
         console.print(tables[-1].rich())
     if args.out:
-        title, command = ("TPU: results", "make bench-tpu") if args.tpu else ("Results", "make bench")
-        head = f"# {title}\n\nMeasured by `{command}`, which writes this page, on the generated Verilog.\n"
+        title, command, on = (
+            ("TPU results", "make bench-tpu", "on the generated Verilog") if args.tpu else
+            ("Model results", "make bench-models", "against the runtimes' own bytes") if args.models else
+            ("Results", "make bench", "on the generated Verilog"))
+        head = f"# {title}\n\nMeasured {on} by `{command}`, which writes this page.\n"
         Path(args.out).write_text("\n".join([head, *(table.markdown() for table in tables)]))
     return 0 if all(table.holds for table in tables) else 1

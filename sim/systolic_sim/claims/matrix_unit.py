@@ -48,8 +48,8 @@ def utilisation(track):
                          "all bits" if exact else "WRONG"))
     return Table(
         title="Utilisation", holds=holds, rows=rows,
-        claim="8x8 int8 does at least 99 % of R x C MACs a cycle for M=K=N=64, and 99.8 % for M=256, the first "
-              "tile being loaded and those after it in the weight FIFO",
+        claim="8x8 int8 reaches at least 99 % of R x C MACs per cycle for M = K = N = 64, and 99.8 % for M = 256, with "
+              "the first tile loaded and the next tiles in the weight FIFO",
         columns=("array", "M x K x N", "cycles", "rows", "utilisation", "goal", "exact"))
 
 
@@ -77,7 +77,7 @@ def _even_program(config, rng, m, tiles, accumulate):
 
 
 def no_cycle_lost(track):
-    """Products of m >= R rows on many shapes: one row a cycle, plus the fill."""
+    """Products of m >= R rows on many shapes: one row per cycle, plus the fill."""
     rows, holds = [], True
     shapes = [(1, 1), (3, 5), (8, 2), (2, 8), (8, 8), (16, 16)]
     configs = [Config(arch=Arch(rows=r, cols=c, format=f, accumulator_depth=64), impl=Impl(psum_stages=stages))
@@ -95,14 +95,14 @@ def no_cycle_lost(track):
             fills.add(int(run.accepted["results"][-1] - run.accepted["rows"][0]) + 1 - m * tiles)
         bound = arch.rows * stages + arch.cols + 10
         holds &= fills == {config.latency} and config.latency <= bound
-        rows.append((f"{arch.rows} x {arch.cols} {arch.format.name}", str(stages), f"{shortest[False]} and up",
-                     f"{shortest[True]} and up", ", ".join(map(str, sorted(fills))), str(config.latency),
+        rows.append((f"{arch.rows} x {arch.cols} {arch.format.name}", str(stages), f">= {shortest[False]}",
+                     f">= {shortest[True]}", ", ".join(map(str, sorted(fills))), str(config.latency),
                      str(bound)))
     return Table(
         title="No cycle lost", holds=holds, rows=rows,
-        claim="cycles = M x tiles + fill for any M >= R; where tiles accumulate on the same entries, M must also reach "
-              "the turnaround of the accumulators' adder, L + 1. Fill = R x L + (C - 1) x hops + product stages + "
-              "adder stages + 3 <= R x L + C + 10",
+        claim="cycles = M x tiles + fill for any M >= R. If tiles accumulate on the same entries, M must also reach "
+              "the turnaround of the accumulator adder, L + 1. Fill = R x L + (C - 1) x hops + product stages + adder "
+              "stages + 3 <= R x L + C + 10",
         columns=("array", "L", "M", "M, accumulating", "fill measured", "predicted", "bound"))
 
 
@@ -162,7 +162,7 @@ def exactness(track, configs=33, programs=40):
     rows.append((f"**{configs} configurations**", "", f"**{total:,}**", "", f"**{wrong}**", f"**{late}**"))
     return Table(
         title="Exactness", holds=not wrong and not late, rows=rows,
-        claim="no wrong bit on random programs, and without stalls every row and every result in the predicted cycle",
+        claim="random programs give no wrong bit; without stalls, every row and every result is in the predicted cycle",
         columns=("array", "stages: product/psum/hop/memory", "programs", "results", "wrong bits", "wrong cycles"))
 
 
@@ -194,8 +194,8 @@ def float_macs(track, random_rows=40_000):
     return Table(
         title="bf16 multiply-adds", holds=not counts["special"][1] + counts["random"][1],
         rows=[(f"all triples of {len(special)} special values", f"{counts['special'][0]:,}", str(counts["special"][1])),
-              ("random numbers, five ranges of exponent", f"{counts['random'][0]:,}", str(counts["random"][1]))],
-        claim="no wrong bit against numpy: exact product and sum in float64, rounded once to float32",
+              ("random numbers in five exponent ranges", f"{counts['random'][0]:,}", str(counts["random"][1]))],
+        claim="no bit differs from numpy, which computes exact product and sum in float64 and rounds once to float32",
         columns=("operands", "multiply-adds", "wrong bits"))
 
 
@@ -246,7 +246,7 @@ def elaboration(track):
 
 
 def speed(track):
-    """Cycles a second of the compiled model that Python drives, everything included."""
+    """Cycles per second of the compiled model that Python drives, everything included."""
     rows, fast = [], True
     for name, goal in track((("int8_16x16", 300_000), ("int8_8x8", 0), ("bf16_8x8", 0)), "simulation speed"):
         config = preset(name)
@@ -257,7 +257,8 @@ def speed(track):
         rows.append((name, f"{schedule(config, program).total:,}", *(f"{rates[i]:,.0f}" for i in (0, 2, 4)),
                      f"{goal:,}" if goal else ""))
     return Table(
-        title="Simulation speed", holds=fast, rows=rows, claim="at least 300,000 cycles a second on a 16x16 int8 array",
+        title="Simulation speed", holds=fast, rows=rows,
+        claim="at least 300,000 cycles per second on a 16x16 int8 array",
         columns=("array", "cycles", "cycles/s min", "median", "max", "goal"))
 
 

@@ -1,4 +1,4 @@
-"""The claims about the whole TPU, each measured on the compiled Verilog, but for those that say otherwise.
+"""The claims about the whole TPU, each measured on the compiled Verilog unless it says otherwise.
 
 Functions as in :mod:`systolic_sim.claims.matrix_unit`.
 """
@@ -83,10 +83,11 @@ def convolution(track):
                      else "WRONG"))
     return Table(
         title="Convolution", holds=holds, rows=rows,
-        claim="a 3 x 3 convolution of 16 x 16 x 64 to 64 channels, input in the unified buffer, weights streamed at 8 "
-              f"bytes a cycle from a memory of {_LATENCY} cycles latency, results requantised back into the unified "
-              "buffer, does at least 95 % of R x C MACs a cycle on 16 x 16 cells, 90 % on 8 x 8 and 12 x 20, from the "
-              "doorbell to the interrupt; bytes are the emulator's and counters the cycle model's",
+        claim="a 3 x 3 convolution of 16 x 16 x 64 to 64 channels reaches at least 95 % of R x C MACs per cycle on "
+              "16 x 16 cells and 90 % on 8 x 8 and 12 x 20, from doorbell to interrupt. The input is in the unified "
+              f"buffer, weights stream at 8 bytes per cycle from a memory with a latency of {_LATENCY} cycles, and "
+              "results are requantised into the unified buffer. All bytes match the emulator, all counters the cycle "
+              "model",
         columns=("TPU", "cycles", "of peak MACs", "goal", "active %", "weight stall %", "weight shift %",
                  "non-matrix %", "exact"))
 
@@ -106,9 +107,9 @@ def depthwise(track):
                      "all bytes, all counters" if exact else "WRONG"))
     return Table(
         title="Depthwise convolution", holds=holds, rows=rows,
-        claim="a 3 x 3 depthwise convolution of 16 x 16 x 64 does at least 90 % of its limit, min(R, C) MACs a cycle "
-              "(one vector of the unified buffer), from the doorbell to the interrupt",
-        columns=("TPU", "cycles", "MACs a cycle", "limit", "of the limit", "goal", "exact"))
+        claim="a 3 x 3 depthwise convolution of 16 x 16 x 64 reaches at least 90 % of its limit, min(R, C) MACs per "
+              "cycle (one vector of the unified buffer), from doorbell to interrupt",
+        columns=("TPU", "cycles", "MACs per cycle", "limit", "of the limit", "goal", "exact"))
 
 
 def _machines(count):
@@ -150,10 +151,10 @@ def random_programs(track, configs=10, programs=60):
                  *(f"**{total[name]:,}**" for name in ("instructions", "bytes", "cycles")), "**0**", "**0**"))
     return Table(
         title="Random programs", rows=rows, holds=configs >= 8 and configs * programs >= 500,
-        claim="on legal programs the Verilog equals the emulator in every byte of memory and the cycle model in every "
-              "counter and cycle, against memories of several latencies and bandwidths; in every byte, too, with each "
-              "channel of the bus stalling at random. The first difference ends the run with an error",
-        columns=("machine", "programs, each twice", "instructions", "bytes compared", "cycles compared",
+        claim="on legal programs, every byte of memory matches the emulator, and every counter and cycle matches the "
+              "cycle model, for memories of several latencies and bandwidths. Every byte also matches with all bus "
+              "channels stalling at random. The first mismatch aborts the run with an error",
+        columns=("machine", "programs, each run twice", "instructions", "bytes compared", "cycles compared",
                  "wrong bytes", "wrong counters"))
 
 
@@ -173,10 +174,10 @@ def illegal_programs(track):
                                                   for how in ("plain", "stalls"))))
     return Table(
         title="Errors", rows=rows, holds=total >= 300 and all(count.total() for count in ended.values()),
-        claim="every illegal program and every faulted bus ends in the documented error at the instruction that the "
-              "emulator names, and a legal program runs right after the restart; none hangs. The first that does not "
-              "ends the run with an error",
-        columns=("error", "kinds", "cases", "cases with a stalling bus"))
+        claim="every illegal program and every bus fault ends with the documented error at the instruction that the "
+              "emulator names, and a legal program runs after the restart. None hangs. The first mismatch aborts the "
+              "run with an error",
+        columns=("error", "kinds", "cases", "cases with bus stalls"))
 
 
 _MEASURE = r"""
@@ -203,9 +204,9 @@ def elaboration(track):
                      str(modules), str(warnings)))
     return Table(
         title="Elaboration", holds=processor <= 20 and length <= 3_000_000 and not warnings, rows=rows,
-        claim="a TPU with 256 x 256 cells and 24 MiB of unified buffer takes at most 20 s of processor time, imports "
-              "included, and 3 MB of Verilog, and Verilator's lint of all 65,536 cells has nothing to say",
-        columns=("TPU", "processor seconds", "seconds", "MB", "bytes of Verilog", "modules",
+        claim="a TPU with 256 x 256 cells and 24 MiB of unified buffer takes at most 20 s of CPU time, including "
+              "imports, and 3 MB of Verilog; Verilator's lint of all 65,536 cells reports no warning",
+        columns=("TPU", "CPU seconds", "seconds", "MB", "bytes of Verilog", "modules",
                  "warnings"))
 
 
@@ -213,7 +214,7 @@ _LATENCIES = 10, 20, 50, 100, 200, 400
 
 
 def bandwidth(track):
-    """Streams against slow memories: by the cycle model, not the Verilog."""
+    """Streams on slow memories, by the cycle model rather than the Verilog."""
     rows, holds = [], True
     for tpu in track(list(TPU_PRESETS.values()), "bandwidth"):
         holds &= tpu.covered_latency >= 200
@@ -225,9 +226,9 @@ def bandwidth(track):
                          *(f"{100 * part:.1f}" for part in shares.values())))
     return Table(
         title="Bandwidth by latency of memory", holds=holds, rows=rows,
-        claim="streams of weights and of activations, in and out, get at least 95 % of the memory bus at any latency "
-              "that the bursts in flight cover, at least 200 cycles on every preset; by the cycle model",
-        columns=("TPU", "stream", "bursts x beats in flight", "covers, cycles",
+        claim="streams of weights and activations, in both directions, use at least 95 % of the memory bus up to the "
+              "latency that the bursts in flight cover, at least 200 cycles on every preset; by the cycle model",
+        columns=("TPU", "stream", "bursts x beats in flight", "covered latency, cycles",
                  *(f"% at {latency}" for latency in _LATENCIES)))
 
 
@@ -242,7 +243,7 @@ def _counters(number):
 
 
 def workloads(track):
-    """The networks of the TPU paper on the preset of its size: by the cycle model, not the Verilog."""
+    """The networks of the TPU paper on the preset of its size: by the cycle model rather than the Verilog."""
     arch, rows = tpu_preset("tpu_v1").matrix.arch, []
     cells = arch.rows * arch.cols
     with concurrent.futures.ProcessPoolExecutor() as pool:
@@ -258,7 +259,7 @@ def workloads(track):
     return Table(
         title="The TPU paper's workloads", rows=rows, holds=len(rows) == len(WORKLOADS),
         claim="the cycle model executes the six networks of the paper's Table 1 on the preset of TPU v1, at 700 MHz "
-              "with 34 GB/s; ours / the paper's Table 3",
+              "and 34 GB/s; figures are ours / the paper's Table 3",
         columns=("network", "cycles", "active %", "weight stall %", "weight shift %", "non-matrix %", "useful MACs %",
                  "TOPS"))
 

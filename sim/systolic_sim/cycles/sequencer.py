@@ -7,7 +7,6 @@ from .queue import Queue
 __all__ = ["EXECUTORS", "Fetcher", "Sequencer"]
 
 EXECUTORS = isa.UNITS[1:]
-_WAITING = ("sync", "interrupt", "halt")
 
 
 class Fetcher:
@@ -154,7 +153,7 @@ class Sequencer:
     def _select(self, operation):
         unit = operation.instruction.unit
         if unit == "sequencer":
-            if operation.name in _WAITING:
+            if operation.instruction.waits:
                 self._state = "quiet"
             else:
                 self._next()

@@ -157,7 +157,7 @@ def _alone(mlp, calibration, digits, out):
     if wrong := np.count_nonzero(logits != expected):
         raise products.Mismatch(f"{TPU.name}: {wrong:,} of {logits.size:,} logits differ from the golden model")
     cells, cycles = TPU.matrix.arch.rows * TPU.matrix.arch.cols, counters["cycles"]
-    table = _new_table("The same network alone on a TPU, doorbell to interrupt")
+    table = _new_table("The same network alone on a TPU, from doorbell to interrupt")
     table.add_column(TPU.name, justify="right")
     for name, value in (
             ("test images", f"{len(logits):,}"), ("instructions", f"{counters['instructions']:,}"),
@@ -215,13 +215,13 @@ def _subtitle(start, images):
     arch = TRACED.arch
     row, column = divmod(start, mnist.SIDE)
     return (f"{arch.rows} x {arch.cols} int8 cells, read from the waveform of the generated Verilog. {images} images "
-            "enter one a cycle, once for each tile:",
+            "enter one per cycle, once per tile:",
             f"pixels {column} to {column + arch.rows - 1} of their row {row} move right, sums move down, so an image "
-            "is a diagonal. New weights come with the wave.")
+            "is a diagonal. New weights arrive with the wave.")
 
 
 def _table(outcomes, right, labels):
-    table = _new_table(f"MNIST, {'-'.join(map(str, WIDTHS))} network, digits it has not seen")
+    table = _new_table(f"MNIST, {'-'.join(map(str, WIDTHS))} network, unseen test digits")
     for outcome in outcomes:
         table.add_column(outcome.config.name, justify="right")
     for name, cell in _LINES:

@@ -83,25 +83,25 @@ def test_lines(check):
         """)
     assert code == 1
     for line, expected in zip(lines, [
-        "0: set_configuration rounding=3: a field is zero or too large, or an address not a multiple of the bus width: "
+        f"0: set_configuration rounding=3: {ErrorCode.FIELD.doc}: "
         "rounding must be from 0 to 2, not 3",
         "memory must be a multiple of the 4 bytes of the bus, not 2", "channels must be from 1 to 4, not 5",
         "from_base=8000 ends at 8256, the buffer at 8192",
         "tile 1 of 2 is not inside, a tile has 16 bytes: memory_size=32",
         "row 1 of a tile belongs to entry 64, the last is 63", "output 3 is not inside its region",
         "parameters_size must be at least 32, not 16", "row 3 of tile 0 is not inside base and size",
-        "an input or output is not inside", "10: (the end): the program ends without halt: end it with halt",
+        "an input or output is not inside", f"10: (the end): {ErrorCode.END.doc}: end it with halt",
     ], strict=True):
         assert expected in line
 
 
 @pytest.mark.parametrize("program, expected", [
-    ("activate size=1 parameters=64\nhalt", "1: halt: nothing moved for as many cycles as the watchdog allows: it "
+    ("activate size=1 parameters=64\nhalt", f"1: halt: {ErrorCode.WATCHDOG.doc}: it "
      "waits until instruction 0 has ended; that waits for sums"),
     ("activate size=1 parameters=64\nwrite_host_memory memory_size=1 size=1 row_bytes=1\nhalt",
      "it waits for instruction 0, which needs the same bytes; that waits for sums"),
-    ("matrix_multiply size=8 x_count=20\nsync\nread_weights memory_size=16\nhalt", "1: sync: nothing moved for as many "
-     "cycles as the watchdog allows: it waits until instruction 0 has ended; that waits for a weight tile"),
+    ("matrix_multiply size=8 x_count=20\nsync\nread_weights memory_size=16\nhalt",
+     f"1: sync: {ErrorCode.WATCHDOG.doc}: it waits until instruction 0 has ended; that waits for a weight tile"),
     ("matrix_multiply size=8 x_count=9\nsync", "it waits for rows, of which only 2 can be at the gate; that waits"),
     ("read_weights memory_size=16000 tile_count=1000\nsync", "has ended; that waits for room for weights"),
     ("read_weights memory_size=16\nhalt", "weight tiles left: 1"),
@@ -109,7 +109,7 @@ def test_lines(check):
     ("read_weights memory_size=16\nmatrix_multiply size=4 finish=1 x_count=3\nhalt", "rows of sums left: 3"),
     ("read_weights memory_size=16\nmatrix_multiply size=4 accumulate=1\nhalt", "1: matrix_multiply accumulate=1 "
      "size=0x4: a sum on entries never written"),
-    ("", "0: (the end): SLVERR or DECERR on an instruction, or a program that is not on a 64-byte boundary or empty"),
+    ("", f"0: (the end): {ErrorCode.FETCH.doc}"),
 ])
 def test_flow_in_words(check, program, expected):
     code, lines = check(program)

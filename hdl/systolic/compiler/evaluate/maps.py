@@ -18,7 +18,7 @@ from ..graph.operators import (
     Transpose,
 )
 from ..match import Match, table
-from ..match.elementwise import xnnpack_multipliers
+from ..match.elementwise import mean_multiplier, xnnpack_multipliers
 from ..match.tables import double_rounded
 from ..quantise import quantise_multiplier
 from .products import windows
@@ -138,11 +138,10 @@ def mean(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) 
         rounded = np.rint((sums - x_zero * count).astype(np.float32) * real).astype(np.int64)
         result: Int8Array = np.clip(rounded + zero, -128, 127).astype(np.int8)
         return result
-    multiplier, shift = map(int, quantise_multiplier(x_scale / scale))
-    # The division by the count goes into the multiplier, as far as that keeps its 31 bits.
-    left = min(63 - int(count).bit_length(), 32, 31 + shift)
-    multiplier, shift = (multiplier << left) // count, shift - left
-    return np.clip(double_rounded(sums - x_zero * count, multiplier, shift) + zero, -128, 127).astype(np.int8)
+    multiplier, shift = mean_multiplier(x_scale / scale, count)
+    averages = double_rounded(sums - x_zero * count, multiplier, shift) + zero
+    codes: Int8Array = np.clip(averages, -128, 127).astype(np.int8)
+    return codes
 
 
 def unary(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) -> Int8Array:

@@ -255,10 +255,10 @@ def _softmax(node: Node, operands: Sequence[Value], results: Sequence[Value]) ->
 def _quantize(node: Node, operands: Sequence[Value], results: Sequence[Value]) -> None:
     (x,), (y,) = operands, results
     _shaped(node, y, x.shape)
-    kinds = {str(x.dtype), str(y.dtype)}
-    if kinds not in ({"float32", "int8"}, {"uint8", "int8"}):
+    kinds = {x.dtype, y.dtype}
+    if np.dtype(np.int8) not in kinds or not kinds & {np.dtype(np.float32), np.dtype(np.uint8)}:
         raise _error(node, f"must be between int8 and float32 or uint8, not {x.dtype} and {y.dtype}")
-    if "float32" in kinds:
+    if np.dtype(np.float32) in kinds:
         _per_tensor(node, [value for value in (x, y) if value.dtype == np.int8])
 
 

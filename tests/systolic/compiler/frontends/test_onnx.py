@@ -10,8 +10,7 @@ from systolic.compiler import CompileError
 from systolic.compiler.evaluate import evaluate
 from systolic.compiler.frontends.onnx import read_onnx
 from systolic.compiler.match import Match
-
-from .onnx_models import Qdq
+from systolic_sim.programs.onnx_models import Qdq
 
 
 def runtime(model, x):

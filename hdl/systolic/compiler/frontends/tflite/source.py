@@ -13,12 +13,12 @@ import tflite
 from ...errors import CompileError
 from ...graph import Quantisation
 
-__all__ = ["Operation", "Source", "Subgraph", "Tensor", "read_source"]
+__all__ = ["DAMAGE", "Operation", "Source", "Subgraph", "Tensor", "read_source"]
 
 T = TypeVar("T")
 
 #: What reading at wild offsets ends in.
-_DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, MemoryError)
+DAMAGE = (struct.error, IndexError, ValueError, TypeError, OverflowError, AttributeError, MemoryError)
 
 #: Elements that a tensor may have.
 _MOST_ELEMENTS = 1 << 31
@@ -93,8 +93,8 @@ def read_source(content: bytes) -> Source:
         subgraphs = tuple(_subgraph(content, model, model.Subgraphs(number)) for number in range(count))
     except CompileError:
         raise
-    except _DAMAGE as error:
-        raise CompileError(f"model is cut off or damaged: {type(error).__name__}, {error}".splitlines()[0]) from error
+    except DAMAGE as error:
+        raise CompileError(f"model is cut off or damaged: {type(error).__name__}, {error}") from error
     if not subgraphs:
         raise CompileError("model must have a subgraph, and is empty or damaged")
     return Source(name="model", subgraphs=subgraphs)

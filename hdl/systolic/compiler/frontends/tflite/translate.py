@@ -10,7 +10,7 @@ from ...graph import Graph, Quantisation
 from ...graph.operators import AssignVariable, Dequantize, Quantize, ReadVariable, Unary
 from . import maps, products
 from .draft import Draft
-from .source import Operation, Source, read_source
+from .source import DAMAGE, Operation, Source, read_source
 
 __all__ = ["read_tflite"]
 
@@ -33,7 +33,15 @@ def read_tflite(content: bytes) -> Graph:
     CompileError
         If the file is damaged, or has what is not supported; the message names the operator.
     """
-    source = read_source(content)
+    try:
+        return _translated(read_source(content))
+    except CompileError:
+        raise
+    except DAMAGE as error:  # options are read when they are asked for
+        raise CompileError(f"model is cut off or damaged: {type(error).__name__}, {error}") from error
+
+
+def _translated(source: Source) -> Graph:
     draft = Draft(source.subgraphs[0])
     for operation in draft.subgraph.operations:
         if operation.kind not in _HANDLERS and operation.kind != "CALL_ONCE":

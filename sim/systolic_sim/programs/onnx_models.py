@@ -1,4 +1,4 @@
-"""Small quantised ONNX models, for tests."""
+"""Small quantised ONNX models: what front end, compiler and ONNX Runtime are compared on."""
 
 import numpy as np
 import onnx
