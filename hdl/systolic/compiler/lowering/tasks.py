@@ -13,6 +13,7 @@ from ..graph import Graph, Node
 from ..layout import Layout
 from ..match import Match
 from ..passes.fold import uses
+from ..quantise import identity
 from .places import Access, Map, Storage
 
 __all__ = ["Emitter", "Lowerer", "Step", "Task"]
@@ -146,6 +147,8 @@ class Lowerer:
         self.macs = 0
         self._constants: dict[bytes, tuple[Storage, Task]] = {}
         self._kept = 0
+        # By map in memory, the band of it that was stored last, and where that begins.
+        self._last: dict[Storage, tuple[Storage, int]] = {}
 
     @property
     def config(self) -> TpuConfig:
@@ -214,7 +217,23 @@ class Lowerer:
         here, low, high = self._band(node, out, first, count)
         store = self.copy("write_host_memory", node.name, out.storage.address + low, _whole(here), 0, high - low)
         store.writes = (Access(out.storage, low, high),)
-        return here, [store]
+        ahead = here.offset + out.layout.offset + first * out.layout.y_stride
+        tasks = [*self._carried(node, out.storage, here.storage, low, ahead), store]
+        self._last[out.storage] = here.storage, low
+        return here, tasks
+
+    def _carried(self, node: Node, memory: Storage, here: Storage, low: int, size: int) -> list[Task]:
+        """Stores begin with a whole bus word. What the band before has of a band's first one is copied into it."""
+        if memory not in self._last or not size:
+            return []
+        (before, begin), (record, load) = self._last[memory], self.constant(node, identity().records())
+        place = low - begin
+
+        def emit(emitter: Emitter) -> None:
+            emitter.vector("pool", "single", None, base=here.address, start=before.address + place, channels=size,
+                           parameters=record.address)
+        return [load, Task(node=node.name, emit=emit, writes=(Access(here, 0, size),), reads=(
+            Access(before, place, place + size), Access(record, 0, record.size)))]
 
     def _band(self, node: Node, x: Map, first: int, count: int) -> tuple[Map, int, int]:
         """A map of some rows in a storage of their own, and its bytes in the whole map, from a bus word on."""
