@@ -23,6 +23,7 @@ from .nodes import fused, lower_node
 from .places import Map
 from .schedule import merged, ordered
 from .shapes import layout_of, plain
+from .stripes import first_rows
 from .tasks import Emitter, Lowerer, Step, Task
 from .windows import Kernel, ceil_div, cut
 
@@ -200,7 +201,9 @@ class _Program:
 
     def _compile(self, spilled: dict[str, int], band: int) -> TpuStep:
         builder, part = self._builder, self._part
-        self._lowerer = lowerer = Lowerer(builder, self._graph, self._match, spilled=spilled, band=band)
+        self._lowerer = lowerer = Lowerer(
+            builder, self._graph, self._match, spilled=spilled, band=band,
+            cuts=first_rows(builder.config, self._graph, part.nodes))
         self._pending: list[Task] = []
         for name in part.inputs:
             self._input(name)

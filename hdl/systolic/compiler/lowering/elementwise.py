@@ -1,7 +1,7 @@
 """Work of the activation unit alone: pooling, sums of two maps, tables, and copies."""
 
 import dataclasses
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -13,7 +13,7 @@ from ..match import Rounded, addition, average, table
 from ..quantise import identity
 from .places import Access, Map, Storage
 from .tasks import Emitter, Lowerer, Step, Task
-from .windows import Kernel, bands
+from .windows import Kernel, bands, ceil_div
 
 __all__ = ["IDENTITY", "add", "apply", "copy", "mean", "pool", "unary"]
 
@@ -23,13 +23,20 @@ IDENTITY = Rounded("single", identity())
 #: Bytes of an output after which a piece of work is its own instruction, so that others can begin beside it.
 _PIECE = 4096
 
+#: Pieces of as many channels as there are lanes, below which a group of channels is not worth an instruction.
+_GROUP = 64
 
-def pieces(out: Map, begin: int, height: int) -> Iterator[tuple[int, int]]:
-    """First row and rows of each piece of rows of a map."""
+
+def pieces(out: Map, begin: int, height: int, cut: int = 0) -> Iterator[tuple[int, int]]:
+    """First row and rows of each piece of rows of a map, none of which goes over a cut."""
     row = out.width * out.channels
-    rows = max(1, min(_PIECE // row, max(-(-height // 2), 1024 // row)))
-    for first in range(begin, begin + height, rows):
-        yield first, min(rows, begin + height - first)
+    rows = max(1, min(_PIECE // row, max(ceil_div(height, 2), 1024 // row)))
+    edges = [begin, *([cut] if begin < cut < begin + height else []), begin + height]
+    for here, there in zip(edges, edges[1:], strict=False):
+        # A little more than a piece is one.
+        step = ceil_div(there - here, ceil_div(4 * (there - here), 5 * rows))
+        for first in range(here, there, step):
+            yield first, min(step, there - first)
 
 
 def flat(*maps: Map) -> list[Map]:
@@ -51,12 +58,15 @@ def window(lowerer: Lowerer, node: Node, x: Map, out: Map, kernel: Kernel, round
            looked: Storage | None = None, loads: tuple[Task, ...] = ()) -> None:
     """Steps of ``pool`` on one image: windows without padding, from the first pixel on."""
     parameters, load = lowerer.constant(node, rounded.scale.records())
+    groups = channel_groups(lowerer, (x,), out, kernel.size[0] * kernel.size[1])
     for begin, height in bands(lowerer, kernel, x, out):
         here, before = lowerer.band_in(node, x, *kernel.inputs(begin, height))
         there, after = lowerer.band_out(node, out, begin, height)
-        for first, rows in pieces(out, begin, height):
-            task = _window(node, here, there, kernel, rounded, (first, rows), parameters, looked, maximum=maximum)
-            lowerer.steps.append(Step(vector=[task], loads=[load, *loads, *before]))
+        for first, rows in pieces(out, begin, height, lowerer.cuts.get(out.storage.name, 0)):
+            for group in groups:
+                a, b = (each.channel_slice(*group) if len(groups) > 1 else each for each in (here, there))
+                task = _window(node, a, b, kernel, rounded, (first, rows), parameters, looked, maximum=maximum)
+                lowerer.steps.append(Step(vector=[task], loads=[load, *loads, *before]))
         lowerer.steps[-1].stores += after
 
 
@@ -164,15 +174,29 @@ def add(lowerer: Lowerer, node: Node, first: Map, second: Map, out: Map, loads: 
     if rounded is None:
         raise lowerer.error(node, "cannot have the runtime's bits on the TPU")
     parameters, load = lowerer.constant(node, rounded.scale.records())
-    first, second, out = flat(first, second, out)
+    cut, groups = lowerer.cuts.get(node.outputs[0], 0), channel_groups(lowerer, (first, second), out)
+    if len(groups) == 1:
+        first, second, out = flat(first, second, out)
     for a, b, c in zip(first.each(), second.each(), out.each(), strict=True):
         for begin, height in bands(lowerer, Kernel(size=(1, 1)), a if a.in_memory else b, c):
             (here, before), (other, also) = (lowerer.band_in(node, each, begin, height) for each in (a, b))
             there, after = lowerer.band_out(node, c, begin, height)
-            for row, rows in pieces(c, begin, height):
-                lowerer.steps.append(Step(vector=[_add(node, here, other, there, row, rows, rounded, parameters)],
-                                          loads=[load, *loads, *before, *also]))
+            for row, rows in pieces(c, begin, height, cut):
+                for group in groups:
+                    x, y, z = (each.channel_slice(*group) if len(groups) > 1 else each for each in (here, other, there))
+                    lowerer.steps.append(Step(vector=[_add(node, x, y, z, row, rows, rounded, parameters)],
+                                              loads=[load, *loads, *before, *also]))
             lowerer.steps[-1].stores += after
+
+
+def channel_groups(lowerer: Lowerer, inputs: Sequence[Map], out: Map, reads: int = 1) -> list[tuple[int, int]]:
+    """First channel and channels of each group that a product finishes together: work on it, ``reads`` pixels for each
+    of the output, need not wait for the others."""
+    cols, maps = lowerer.config.matrix.arch.cols, (*inputs, out)
+    pieces = reads * out.height * out.width * ceil_div(cols, lowerer.config.lanes)
+    if any(each.in_memory or not each.plain or each.images > 1 for each in maps) or pieces < _GROUP:
+        return [(0, out.channels)]
+    return [(first, min(cols, out.channels - first)) for first in range(0, out.channels, cols)]
 
 
 def _add(node: Node, a: Map, b: Map, c: Map, row: int, rows: int, rounded: Rounded, parameters: Storage) -> Task:

@@ -31,15 +31,23 @@ class Storage:
 
 @dataclasses.dataclass(frozen=True)
 class Access:
-    """Bytes [low, high) of a storage that are read or written."""
+    """Bytes [low, high) of a storage that are read or written; of every ``period`` bytes, from low on, only the first
+    ``width``, if there is a period."""
 
     storage: Storage
     low: int
     high: int
+    period: int = 0
+    width: int = 0
 
     def overlaps(self, other: "Access") -> bool:
         """Whether they share a byte."""
-        return self.storage is other.storage and self.low < other.high and other.low < self.high
+        if self.storage is not other.storage or self.low >= other.high or other.low >= self.high:
+            return False
+        if not self.period or self.period != other.period:
+            return True
+        ahead = (other.low - self.low) % self.period
+        return ahead < self.width or ahead + other.width > self.period
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -109,8 +117,11 @@ class Map:
         layout, base = self.layout, self.offset + self.layout.offset
         if end <= first:
             return Access(self.storage, 0, 0)
+        # Where all pixels are a stride apart, those that share bytes with other channels' can be told from them.
+        even = layout.channels < layout.x_stride and layout.y_stride % layout.x_stride == 0
         return Access(self.storage, base + first * layout.y_stride,
-                      base + (end - 1) * layout.y_stride + (layout.width - 1) * layout.x_stride + layout.channels)
+                      base + (end - 1) * layout.y_stride + (layout.width - 1) * layout.x_stride + layout.channels,
+                      *((layout.x_stride, layout.channels) if even else ()))
 
     def channel_slice(self, first: int, count: int) -> "Map":
         """Channels from ``first`` on, of every pixel: the same bytes."""

@@ -12,19 +12,15 @@ from ..graph import Node
 from ..graph.operators import Conv2D, DepthwiseConv2D, TransposeConv2D
 from ..layout import Layout, cut_tiles
 from ..match import Rounded, product
-from ..quantise import Requantisation
 from .places import Access, Map, Storage
+from .records import Records
+from .stripes import Cost
 from .tasks import Emitter, Lowerer, Step, Task, per_output
 from .windows import Cut, Kernel, bands, ceil_div, cut
 
 __all__ = ["conv", "dense", "depthwise", "transposed"]
 
 Int8Array = npt.NDArray[np.int8]
-
-#: Fewest rows of the array per tile for which a layer is cut in two, so that the next can begin beside its end: twice
-#: what it takes to shift a tile in.
-_WORTH = 2
-
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Product:
@@ -40,8 +36,7 @@ class Product:
     fields : function of input and (first_y, first_x, y_count, x_count) to fields of matrix_multiply
     sums : tuple of (int, int)
         First output channel and channels of each sum.
-    parameters : Storage
-        A record per output.
+    records : Records
     loads : list of Task
     rounded : Rounded
     table : Storage or None
@@ -58,7 +53,7 @@ class Product:
     tiles: Tiles
     fields: Callable[[Map, tuple[int, int, int, int]], dict[str, int]]
     sums: tuple[tuple[int, int], ...]
-    parameters: Storage
+    records: Records
     loads: tuple[Task, ...]
     rounded: Rounded
     table: Storage | None = None
@@ -68,25 +63,22 @@ class Product:
     def reads(self, part: tuple[int, int, int, int]) -> Access:
         """Bytes of the input that a stripe reads."""
         read = self.x.rows(*self.kernel.inputs(part[0], part[2]))
-        return dataclasses.replace(read, high=read.high + self.beyond)
+        return Access(read.storage, read.low, read.high + self.beyond)
 
 
 def parts(lowerer: Lowerer, out: Map, begin: int, height: int) -> Iterator[tuple[int, int, int, int]]:
-    """First row and column, rows and columns of each stripe of rows of an output for which there are accumulators.
-
-    At least two, if that leaves enough rows per tile: work on the next layer then begins beside the end of this one.
-    """
+    """First row and column, rows and columns of each stripe of rows of an output for which there are accumulators."""
     arch = lowerer.config.matrix.arch
     depth = min(arch.accumulator_depth, max(arch.result_fifo_depth, 1))
     columns = min(out.width, depth)
-    most = max(depth // columns, 1)
-    stripes = ceil_div(height, most)
-    if stripes == 1 and height > 1 and height * out.width >= 2 * _WORTH * arch.rows:
-        stripes = 2
-    rows = ceil_div(height, stripes)
-    for first in range(begin, begin + height, rows):
+    rows = ceil_div(height, ceil_div(height, max(depth // columns, 1)))
+    edges = [*range(begin, begin + height, rows), begin + height]
+    cut = lowerer.cuts.get(out.storage.name, 0)
+    if (begin, height) == (0, out.height) and 0 < cut < height:
+        edges = [0, cut, height]
+    for first, end in zip(edges, edges[1:], strict=False):
         for column in range(0, out.width, columns):
-            yield first, column, min(rows, begin + height - first), min(columns, out.width - column)
+            yield first, column, end - first, min(columns, out.width - column)
 
 
 def emit_product(lowerer: Lowerer, made: Product) -> None:
@@ -103,9 +95,16 @@ def emit_product(lowerer: Lowerer, made: Product) -> None:
 def _emit_band(lowerer: Lowerer, made: Product, first: int, rows: int) -> None:
     for part in parts(lowerer, made.out, first, rows):
         array = Task(node=made.node.name, emit=_multiply(made, part), reads=(made.reads(part),))
-        vector = [_activate(made, part, *each) for each in made.sums]
+        vector = list(_vector(made, part))
         lowerer.steps.append(Step(weights=lowerer.weights(made.node, made.tiles), array=array, vector=vector,
-                                  loads=list(made.loads)))
+                                  loads=list(made.loads), spare=_spare(lowerer, made, part)))
+
+
+def _spare(lowerer: Lowerer, made: Product, part: tuple[int, int, int, int]) -> int:
+    """Cycles of a product in which the activation unit has nothing to do, about."""
+    config, pixels = lowerer.config, part[2] * part[3]
+    cost = Cost(config=config, tiles=made.tiles.count, sums=len(made.sums), diagonal=made.tiles.diagonal)
+    return max(cost.product(pixels) - len(made.sums) * cost.behind(pixels), 0)
 
 
 def _multiply(made: Product, part: tuple[int, int, int, int]) -> Callable[[Emitter], None]:
@@ -114,20 +113,33 @@ def _multiply(made: Product, part: tuple[int, int, int, int]) -> Callable[[Emitt
     return emit
 
 
-def _activate(made: Product, part: tuple[int, int, int, int], channel: int, channels: int) -> Task:
+def _vector(made: Product, part: tuple[int, int, int, int]) -> Iterator[Task]:
+    """What becomes of each sum; and loads of its records, if these are chunks."""
+    records, begin = made.records.storage, 0
+    for channel, channels in made.sums:
+        if made.records.chunk and channel % made.records.chunk == 0:
+            records, load = made.records.part(made.node, channel, made.out.channels)
+            begin = channel * RECORD_BYTES
+            yield load
+        yield _activate(made, part, (channel, channels), records, channel * RECORD_BYTES - begin)
+
+
+def _activate(made: Product, part: tuple[int, int, int, int], group: tuple[int, int], records: Storage,
+              place: int) -> Task:
     first, column, rows, cols = part
+    channel, channels = group
     out = made.out.channel_slice(channel, channels)
-    layout, scale, parameters = out.layout, made.rounded.scale, made.parameters
+    layout, scale = out.layout, made.rounded.scale
 
     def emit(emitter: Emitter) -> None:
         emitter.vector("activate", made.rounded.rounding, made.table,
                        base=out.start() + first * layout.y_stride + column * layout.x_stride,
                        x_count=cols, y_count=rows, channels=channels, x_stride=layout.x_stride,
                        y_stride=layout.y_stride, per_channel=1,
-                       parameters=parameters.address + channel * RECORD_BYTES, **scale.fields)
-    reads = (Access(parameters, channel * RECORD_BYTES, (channel + channels) * RECORD_BYTES),
+                       parameters=records.address + place, **scale.fields)
+    reads = (Access(records, place, place + channels * RECORD_BYTES),
              *(Access(each, 0, each.size) for each in (made.table,) if each))
-    return Task(node=made.node.name, emit=emit, reads=reads, writes=(made.out.rows(first, rows),),
+    return Task(node=made.node.name, emit=emit, reads=reads, writes=(out.rows(first, rows),),
                 holds=(made.reads(part),))
 
 
@@ -141,9 +153,14 @@ def _counts(outputs: int, width: int) -> dict[str, int]:
     return {"n_count": count, "n_less": width - 1 if count > 1 else last, "n_last_less": last}
 
 
-def _records(lowerer: Lowerer, node: Node, scale: Requantisation, outputs: int) -> tuple[Storage, list[Task]]:
-    storage, task = lowerer.constant(node, scale.records(range(outputs)))
-    return storage, [task]
+def _spread(lowerer: Lowerer, records: Records, begin: int) -> None:
+    """What spreads the records of the product that begins with a step: beside the first that lasts long enough."""
+    if records.spreads:
+        earlier = lowerer.steps[:begin] if lowerer.keep(records.storage) else []
+        step = next((step for step in earlier if step.spare >= records.cycles), lowerer.steps[begin])
+        step.spare -= records.cycles
+        step.vector[:0] = records.spreads
+        step.loads += records.loads
 
 
 def _table(lowerer: Lowerer, node: Node, table: Int8Array | None) -> tuple[Storage | None, list[Task]]:
@@ -180,15 +197,16 @@ def _product(lowerer: Lowerer, node: Node, x: Map, out: Map, kernel: Kernel, w: 
     arch = lowerer.config.matrix.arch
     way = cut(kernel, x, arch.rows)
     tiles = lowerer.builder.tiles(cut_tiles(lowerer.config, way.weights(w, x)))
-    parameters, loads = _records(lowerer, node, rounded.scale, w.shape[3])
+    records, begin = Records.of(lowerer, node, rounded, out, arch.cols), len(lowerer.steps)
     looked, more = _table(lowerer, node, table)
     counts = _counts(w.shape[3], arch.cols)
     for here, there in zip(x.each(), out.each(), strict=True):
         emit_product(lowerer, Product(
             node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(w.shape[3], arch.cols),
             fields=lambda x, part: way.fields(kernel, x, arch.rows, part) | counts,
-            parameters=parameters, loads=(*loads, *more), rounded=rounded, table=looked,
+            records=records, loads=(*records.loads, *more), rounded=rounded, table=looked,
             padding=lowerer.graph.operands(node)[0].scale[1], beyond=-way.depth % arch.rows))
+    _spread(lowerer, records, begin)
     lowerer.macs += out.images * out.height * out.width * w.size
 
 
@@ -211,7 +229,7 @@ def depthwise(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array |
         full[:, np.arange(width) // multiplier, np.arange(width)] = blocks
         tiles = lowerer.builder.tiles(full)
     rounded = product(lowerer.graph, node, lowerer.match)
-    parameters, loads = _records(lowerer, node, rounded.scale, outputs)
+    records, begin = Records.of(lowerer, node, rounded, out, width), len(lowerer.steps)
     looked, more = _table(lowerer, node, table)
     way, useful = Cut(kind="pixels", group=1, tiles=steps, depth=1), inputs - 1 if multiplier > 1 else 0
     fixed = _counts(outputs, width) | {"n_stride": inputs, "k_less": useful, "k_last_less": useful}
@@ -219,9 +237,10 @@ def depthwise(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array |
         emit_product(lowerer, Product(
             node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(outputs, width),
             fields=lambda x, part: way.fields(kernel, x, arch.rows, part) | fixed,
-            parameters=parameters, loads=(*loads, *more), rounded=rounded, table=looked,
+            records=records, loads=(*records.loads, *more), rounded=rounded, table=looked,
             padding=lowerer.graph.operands(node)[0].scale[1],
             beyond=(ceil_div(outputs, width) - 1) * inputs + arch.rows - x.channels))
+    _spread(lowerer, records, begin)
     lowerer.macs += out.images * out.height * out.width * w.size
 
 

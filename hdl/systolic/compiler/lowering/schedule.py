@@ -3,11 +3,13 @@
 The machine issues in order, and a unit takes two instructions at most; so what waits holds up all that comes after. The
 order therefore has, for a step k::
 
-    loads of step k + 1, weights of the next product, product k, product k + 1 if it can, then the activations of step k
+    loads for product k and for work beside it, weights of product k and of the next, product k, other loads,
+    product k + 1 if it can, then the activations of step k
 
-Work of the activation unit alone goes right behind the step that makes its last input.
+Work of the activation unit alone joins the step that makes its last input, right behind the activation that does.
 """
 
+import itertools
 from collections.abc import Iterable
 
 from .tasks import Step, Task
@@ -45,6 +47,18 @@ def ordered(steps: list[Step]) -> list[Task]:
     return _Order(steps).run()
 
 
+def soonest(tasks: Iterable[Task]) -> list[Task]:
+    """Tasks of the activation unit, each right behind the last that it needs; those that take sums stay in order."""
+    out: list[Task] = []
+    for task in tasks:
+        needed = [number for number, other in enumerate(out) if task.conflicts(other)]
+        place = len(out) if task.holds or not needed else needed[-1] + 1
+        while place < len(out) and not out[place].holds:
+            place += 1
+        out.insert(place, task)
+    return out
+
+
 class _Order:
     def __init__(self, steps: list[Step]) -> None:
         self._steps, self._out, self._done = steps, list[Task](), set[int]()
@@ -63,19 +77,22 @@ class _Order:
             # What is loaded from memory may have to be stored first.
             if any(load.conflicts(store) for load in step.loads for store in late):
                 self._emit(*late)
-            self._emit(*step.loads)
-            waiting = [*late, *step.stores]
-            if number + 1 < len(steps):
-                self._emit(*(load for load in steps[number + 1].loads
-                             if not any(load.conflicts(store) for store in waiting)))
             if step.array and id(step.array) not in self._done:
+                beside = itertools.takewhile(lambda task: not task.holds, step.vector)
+                first = [step.array, *beside]
+                self._emit(*(load for load in step.loads if any(task.conflicts(load) for task in first)))
                 self._emit(step.weights)
                 after = self._next[number]
                 if after is not None:
                     self._emit(steps[after].weights)
                 self._emit(step.array)
+            self._emit(*step.loads)
+            waiting = [*late, *step.stores]
+            if number + 1 < len(steps):
+                self._emit(*(load for load in steps[number + 1].loads
+                             if not any(load.conflicts(store) for store in waiting)))
             self._hoist(number)
-            self._emit(*step.vector)
+            self._emit(*soonest(step.vector))
             self._emit(*late)
             late = [*step.stores]
         self._emit(*late)

@@ -13,9 +13,13 @@ from ..graph import Graph, Node
 from ..layout import Layout
 from ..match import Match
 from ..passes.fold import uses
+from ..quantise import identity
 from .places import Access, Map, Storage
 
 __all__ = ["Emitter", "Lowerer", "Step", "Task"]
+
+#: What is filled long before it is used may take one part of the buffer in this many.
+_KEPT = 4
 
 
 @dataclasses.dataclass(eq=False, kw_only=True)
@@ -58,6 +62,8 @@ class Step:
         What must have been loaded.
     stores : list of Task
         What can be stored after it.
+    spare : int
+        Cycles that the activation unit has nothing to do, about.
     """
 
     weights: Task | None = None
@@ -65,6 +71,7 @@ class Step:
     vector: list[Task] = dataclasses.field(default_factory=list)
     loads: list[Task] = dataclasses.field(default_factory=list)
     stores: list[Task] = dataclasses.field(default_factory=list)
+    spare: int = 0
 
     @property
     def tasks(self) -> list[Task]:
@@ -117,6 +124,8 @@ class Lowerer:
         Values that are in memory, and where.
     band : int
         Bytes of the buffer for a band of rows of such values.
+    cuts : dict of str to int
+        By value, after how many rows it is cut; see :mod:`.stripes`.
 
     Members
     -------
@@ -129,14 +138,17 @@ class Lowerer:
     """
 
     def __init__(self, builder: Builder, graph: Graph, match: Match, *, spilled: Mapping[str, int] | None = None,
-                 band: int = 0) -> None:
+                 band: int = 0, cuts: Mapping[str, int] | None = None) -> None:
         self.builder, self.graph, self.match = builder, graph, match
-        self.spilled, self.band = dict(spilled or {}), band
+        self.spilled, self.band, self.cuts = dict(spilled or {}), band, dict(cuts or {})
         self.uses = uses(graph)
         self.maps: dict[str, Map] = {}
         self.steps: list[Step] = []
         self.macs = 0
         self._constants: dict[bytes, tuple[Storage, Task]] = {}
+        self._kept = 0
+        # By map in memory, the band of it that was stored last, and where that begins.
+        self._last: dict[Storage, tuple[Storage, int]] = {}
 
     @property
     def config(self) -> TpuConfig:
@@ -166,6 +178,11 @@ class Lowerer:
                 emitter("read_host_memory", memory=region.base, base=storage.address, row_bytes=region.size)
             self._constants[key] = storage, Task(node=node.name, emit=emit, writes=(Access(storage, 0, len(content)),))
         return self._constants[key]
+
+    def keep(self, storage: Storage) -> bool:
+        """Whether there is room to fill a storage long before it is used."""
+        self._kept += storage.size
+        return self._kept <= self.config.buffer_size // _KEPT
 
     def weights(self, node: Node, tiles: Tiles) -> Task:
         """The task that streams tiles."""
@@ -200,7 +217,23 @@ class Lowerer:
         here, low, high = self._band(node, out, first, count)
         store = self.copy("write_host_memory", node.name, out.storage.address + low, _whole(here), 0, high - low)
         store.writes = (Access(out.storage, low, high),)
-        return here, [store]
+        ahead = here.offset + out.layout.offset + first * out.layout.y_stride
+        tasks = [*self._carried(node, out.storage, here.storage, low, ahead), store]
+        self._last[out.storage] = here.storage, low
+        return here, tasks
+
+    def _carried(self, node: Node, memory: Storage, here: Storage, low: int, size: int) -> list[Task]:
+        """Stores begin with a whole bus word. What the band before has of a band's first one is copied into it."""
+        if memory not in self._last or not size:
+            return []
+        (before, begin), (record, load) = self._last[memory], self.constant(node, identity().records())
+        place = low - begin
+
+        def emit(emitter: Emitter) -> None:
+            emitter.vector("pool", "single", None, base=here.address, start=before.address + place, channels=size,
+                           parameters=record.address)
+        return [load, Task(node=node.name, emit=emit, writes=(Access(here, 0, size),), reads=(
+            Access(before, place, place + size), Access(record, 0, record.size)))]
 
     def _band(self, node: Node, x: Map, first: int, count: int) -> tuple[Map, int, int]:
         """A map of some rows in a storage of their own, and its bytes in the whole map, from a bus word on."""

@@ -1,0 +1,107 @@
+"""Where layers are cut in two, so that work on the next begins beside the end of this one.
+
+A layer that fits into the accumulators is cut once. Its second stripe is multiplied while the first is requantised; and
+the next layer's first stripe while the second is, if that reads no row of the second. So a layer's first stripe has the
+rows that the next layer's first stripe reads, as far as it costs less than it gains::
+
+    layer        rows 0 ........ 8 | 9 ..... 15
+                                ▲
+    3 x 3, stride 2   rows 0 .. 3 | 4 .. 7
+"""
+
+import dataclasses
+from collections.abc import Iterable
+
+from ...tpu_config import TpuConfig
+from ..graph import Graph, Node
+from ..graph.operators import Add, Conv2D, DepthwiseConv2D, Mul, Sub, Unary
+from .shapes import layout_of
+from .windows import Kernel, ceil_div
+
+__all__ = ["Cost", "first_rows"]
+
+#: Fewest rows of the array per tile for which a layer is cut in two: this many times those that shift a tile in.
+_WORTH = 2
+
+#: Cycles from the last row of a product to its requantised sum in the buffer, about.
+_LATENCY = 60
+
+#: Cycles of ``add`` per piece of as many channels as there are lanes: two reads, and a turn between them.
+_ADD = 3
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Cost:
+    """Cycles of a product, about.
+
+    Parameters
+    ----------
+    config : TpuConfig
+    tiles : int
+        Of all sums.
+    sums : int
+    diagonal : bool
+    """
+
+    config: TpuConfig
+    tiles: int
+    sums: int
+    diagonal: bool = False
+
+    def product(self, pixels: int) -> int:
+        """Of a stripe of that many pixels: a tile lasts as long as its rows, its way in, or its way over the bus."""
+        arch = self.config.matrix.arch
+        bus = self.config.tile_bytes(diagonal=self.diagonal) // self.config.bus_bytes
+        return self.tiles * max(pixels, arch.rows, bus)
+
+    def behind(self, pixels: int, *, added: bool = False) -> int:
+        """Of what is left to do with the last sum of a stripe when its product ends."""
+        pieces = pixels * ceil_div(self.config.matrix.arch.cols, self.config.lanes)
+        return _LATENCY + pieces * (1 + _ADD * added)
+
+
+def cost(config: TpuConfig, graph: Graph, node: Node) -> Cost:
+    """Of a convolution."""
+    arch, w = config.matrix.arch, graph.operands(node)[1].shape
+    if isinstance(node.operator, DepthwiseConv2D):
+        sums = ceil_div(w[2], max(1, min(arch.rows, arch.cols // node.operator.multiplier) * node.operator.multiplier))
+        return Cost(config=config, tiles=w[0] * w[1] * sums, sums=sums, diagonal=node.operator.multiplier == 1)
+    sums = ceil_div(w[3], arch.cols)
+    return Cost(config=config, tiles=w[0] * ceil_div(w[1] * w[2], arch.rows) * sums, sums=sums)
+
+
+def first_rows(config: TpuConfig, graph: Graph, nodes: Iterable[Node]) -> dict[str, int]:
+    """By name of a value, after how many of its rows there is a cut; for convolutions, and what is computed of their
+    outputs pixel by pixel."""
+    cuts, adding = dict[str, int](), dict[str, bool]()
+    for node in reversed(list(nodes)):
+        name = node.outputs[0] if node.outputs else ""
+        if isinstance(node.operator, Add | Sub | Mul | Unary):
+            for each in node.inputs:
+                if graph.values[each].shape == graph.values[name].shape:
+                    cuts[each] = max(cuts.get(each, 0), cuts.get(name, 0))
+                    adding[each] = isinstance(node.operator, Add) or adding.get(name, False)
+        elif isinstance(node.operator, Conv2D | DepthwiseConv2D):
+            layout, images = layout_of(graph.values[name].shape)
+            cuts[name] = _cut(cost(config, graph, node), layout.height, layout.width, cuts.get(name, 0),
+                              added=adding.get(name, False)) if images == 1 else 0
+            x, w = graph.operands(node)[:2]
+            kernel = Kernel(size=(w.shape[0], w.shape[1]), strides=node.operator.strides,
+                            dilations=node.operator.dilations, padding=node.operator.padding)
+            needed = sum(kernel.inputs(0, cuts[name])) if cuts[name] else 0
+            if needed < layout_of(x.shape)[0].height:
+                cuts[x.name] = max(cuts.get(x.name, 0), needed)
+    return cuts
+
+
+def _cut(made: Cost, height: int, width: int, wanted: int, *, added: bool) -> int:
+    """Rows of the first stripe; 0 for no cut here, since the layer is too small, or cut at more places anyway."""
+    arch = made.config.matrix.arch
+    most = min(arch.accumulator_depth, max(arch.result_fifo_depth, 1)) // width
+    half = ceil_div(height, 2)
+    if half > most or height == 1 or height * width < 2 * _WORTH * arch.rows:
+        return 0
+    if not half < wanted < height or wanted > most:
+        return half
+    more, there = (made.product(first * width) + made.product((height - first) * width) for first in (wanted, half))
+    return wanted if more - there < made.behind((height - half) * width, added=added) else half
