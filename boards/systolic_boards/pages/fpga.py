@@ -78,17 +78,17 @@ _HYBRID = _config("ecp5_hybrid_24x26", 24, 26, multiplier="ecp5_dsp", product_st
 _NANO = ("9k", 8, 5, "gowin-gw1nr-9c"), ("20k", 8, 12, "gowin-gw2a-18c")
 
 ENTRIES = (
-    Entry(title="8x8 int8 array on DSPs", config=preset("ecp5_8x8"), goal="190 MHz, 24 LUT a MAC",
-          rival="93 MHz, 102 LUT a MAC"),
-    Entry(title="8x8 int8 array in LUTs", config=_LUT_8X8, goal="160 MHz, 100 LUT a MAC",
-          rival="114 MHz, 324 LUT a MAC, multipliers left to Yosys"),
+    Entry(title="8x8 int8 array on DSPs", config=preset("ecp5_8x8"), goal="190 MHz, 24 LUT per MAC",
+          rival="93 MHz, 102 LUT per MAC"),
+    Entry(title="8x8 int8 array in LUTs", config=_LUT_8X8, goal="160 MHz, 100 LUT per MAC",
+          rival="114 MHz, 324 LUT per MAC, multipliers left to Yosys"),
     Entry(title="12x12 int8 array on DSPs", config=preset("ecp5_12x12"), goal="160 MHz", rival="51 MHz",
           picture="fpga_12x12.svg"),
     Entry(title="24x26 int8 array, 6 rows on DSPs and 18 in LUTs", config=_HYBRID, goal="140 GOPS, better 200",
           rival="29 GOPS", freq=200.0, patience=7200, picture="fpga_hybrid.svg"),
-    Entry(title="4x4 bf16 array", config=_bf16(4), goal="125 MHz, 530 LUT a MAC",
+    Entry(title="4x4 bf16 array", config=_bf16(4), goal="125 MHz, 530 LUT per MAC",
           rival="134 MHz, 384 LUT, sums in bf16"),
-    Entry(title="8x8 bf16 array", config=_bf16(8), goal="100 MHz, 530 LUT a MAC", patience=3600),
+    Entry(title="8x8 bf16 array", config=_bf16(8), goal="100 MHz, 530 LUT per MAC", patience=3600),
     Entry(title="whole 8x8 int8 matrix unit", config=preset("ecp5_8x8"), part="matrix_unit", goal="150 MHz",
           rival="69 MHz, 4x4 with DMAs"),
     Entry(title="whole 12x12 int8 matrix unit", config=preset("ecp5_12x12"), part="matrix_unit", goal="125 MHz"),
