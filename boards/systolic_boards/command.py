@@ -62,7 +62,8 @@ def _run_device(args):
     from .flow import flow, report  # only here: Amaranth takes a while to import
     from .flow.parts import PARTS, TPU_PARTS
 
-    target, tpu = device(args.device or "ecp5-85f"), tpu_from(args)
+    target = device(args.device or "ecp5-85f")
+    tpu = tpu_from(args, target.implement)
     parts, name = (TPU_PARTS, args.part or "tpu") if tpu else (PARTS, args.part or "matrix_unit")
     if name not in parts:
         raise UserError(f"--part must be one of {', '.join(parts)} {'with' if tpu else 'without'} --tpu, not {name}")

@@ -67,6 +67,8 @@ class Family:
         Cell types (regular expressions) that the data sheet does not promise above a frequency in MHz.
     untimed : tuple of str
         Cell types (regular expressions) whose paths the placer does not time.
+    implementation : dict of str to int or str
+        Parameters of :class:`systolic.config.Impl` that suit its blocks, for a TPU of which none is given.
     """
 
     name: str
@@ -84,6 +86,7 @@ class Family:
     weights: dict
     limits: dict = dataclasses.field(default_factory=dict)
     untimed: tuple = ()
+    implementation: dict = dataclasses.field(default_factory=dict)
 
     def count(self, cells):
         """Resources that cells take.
@@ -139,6 +142,27 @@ class Device:
     pins: dict
     sites: tuple = ()
 
+    def implement(self, tpu):
+        """A TPU for this device: as it is, but with the parameters of Impl that its family has.
+
+        Of the array as many rows are in LUTs as it takes for all multipliers to find a block: a lane has four, the row
+        reader one.
+
+        Parameters
+        ----------
+        tpu : TpuConfig
+
+        Returns
+        -------
+        TpuConfig
+        """
+        found, arch = dict(self.family.implementation), tpu.matrix.arch
+        if found.get("multiplier") == "ecp5_dsp":
+            free = self.resources["DSP"] - 4 * tpu.lanes - 1
+            found["lut_rows"] = arch.rows - max(0, min(arch.rows, free // arch.cols))
+        impl = dataclasses.replace(tpu.matrix.impl_as_given, **found)
+        return dataclasses.replace(tpu, matrix=dataclasses.replace(tpu.matrix, impl=impl))
+
 
 # nextpnr's first router makes nets a tenth shorter than its second, but does not finish where DSP blocks are full.
 # A TRELLIS_DPR16X4 takes six LUTs, two of them for its write port. Limits: those that FPGA-DS-02012 is said to have for
@@ -152,7 +176,9 @@ _ECP5 = Family(
     dense=("--router", "router2"), chip="--textcfg", packing=("{chip}", "{bitstream}"), bitstream="bit",
     weights={"LUT": (("LUT4", 1), ("CCU2C", 2), ("TRELLIS_DPR16X4", 6)), "FF": (("TRELLIS_FF", 1),),
              "DSP": (("MULT18X18D", 1),), "BRAM": (("DP16KD|PDPW16KD", 1),)},
-    limits={"MULT18X18D": 225.0, "DP16KD|PDPW16KD": 272.0}, untimed=("ALU54B",))
+    limits={"MULT18X18D": 225.0, "DP16KD|PDPW16KD": 272.0}, untimed=("ALU54B",),
+    implementation={"multiplier": "ecp5_dsp", "product_stages": 2, "gate_stages": 1, "adder_stages": 2,
+                    "memory": "ecp5_block", "memory_stages": 3})
 
 # Without -dsp: Yosys 0.70 loses registers, and whole multipliers, where it infers SB_MAC16. An instance is safe.
 # Limits: FPGA-DS-02008 1.9, tables 4.16, 4.17 and 4.21: the multiplier without its pipeline register (the sheet has no

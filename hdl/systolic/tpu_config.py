@@ -76,9 +76,18 @@ class TpuConfig:
 
     @property
     def banks(self) -> int:
-        """Bytes that the unified buffer reads or writes in a cycle, from any address: a bank of memory each."""
-        arch = self.matrix.arch
-        return max(16, 1 << (max(arch.rows, self.lanes, self.bus_bytes) - 1).bit_length())
+        """Bytes that the unified buffer reads in a cycle, from any address: a bank of memory each."""
+        return 1 << (max(self.matrix.arch.rows, self.lanes, self.bus_bytes) - 1).bit_length()
+
+    @property
+    def write_bytes(self) -> int:
+        """Bytes that the unified buffer writes in a cycle, from any address."""
+        return 1 << (max(self.lanes, self.bus_bytes) - 1).bit_length()
+
+    @property
+    def record_reads(self) -> int:
+        """Reads of the unified buffer that a parameter record takes: of its 16 bytes, 12 are of use."""
+        return -(-12 // self.banks)
 
     @property
     def address_width(self) -> int:

@@ -46,7 +46,7 @@ BAD = [
     (["--tpu", "tpu_v9"], f"tpu must be one of {', '.join(TPU_PRESETS)}, not 'tpu_v9'"),
     (["--tpu", "tpu_4x4", "--lanes", "5"], "lanes must be from 1 to the 4 columns, not 5"),
     (["--tpu", "tpu_4x4", "--bus-bytes", "12"], "bus_bytes must be a power of two from 4 to 64, not 12"),
-    (["--tpu", "tpu_4x4", "--buffer-size", "100"], "buffer_size must be a multiple of 16 from 32 to 2**30, not 100"),
+    (["--tpu", "tpu_4x4", "--buffer-size", "102"], "buffer_size must be a multiple of 4 from 8 to 2**30, not 102"),
     (["--tpu", "tpu_4x4", "--burst-beats", "257"], "burst_beats must be an integer from 1 to 256, not 257"),
     (["--tpu", "tpu_4x4", "--reads-in-flight", "0"], "reads_in_flight must be an integer from 1 to 64, not 0"),
     (["--tpu", "tpu_4x4", "--format", "bf16"], "format must be int8 in a TPU v1, not 'bf16'"),
@@ -159,7 +159,7 @@ def test_generate_a_tpu(folder, capsys):
     assert left_behind(folder) == ["file", "ip/tpu_3x4_variant.json", "ip/tpu_3x4_variant.v"]
     assert "\nmodule tpu_3x4_variant(" in (folder / "ip/tpu_3x4_variant.v").read_text()
     sidecar = json.loads((folder / "ip/tpu_3x4_variant.json").read_text())
-    assert sidecar["memories"]["unified_buffer"] == {"bytes": 1024, "banks": 16}
+    assert sidecar["memories"]["unified_buffer"] == {"bytes": 1024, "banks": 4}
 
 
 def parse(*arguments, what=options.config_from):

@@ -1,7 +1,12 @@
 """The table of devices holds together."""
 
+import argparse
+import dataclasses
+
 import pytest
 
+from systolic.commands import options
+from systolic.tpu_config import tpu_preset
 from systolic_boards.devices import DEVICES, DeviceError, device
 from systolic_boards.flow.guards import claim
 
@@ -14,6 +19,35 @@ def test_every_device_is_complete(name):
     assert set(target.resources) == set(target.family.weights) == {"LUT", "FF", "DSP", "BRAM"}
     assert "{port}" in target.family.pin and "{pin}" in target.family.pin
     assert {"{chip}", "{bitstream}"} <= set(target.family.packing)
+
+
+@pytest.mark.parametrize("name", DEVICES)
+@pytest.mark.parametrize("preset", ["tpu_8x8", "tpu_16x16"])
+def test_a_tpu_is_made_for_its_device(name, preset):
+    """Results are those of the preset: only its Impl is another. Multipliers find as many blocks as there are."""
+    target, tpu = device(name), tpu_preset(preset)
+    made = target.implement(tpu)
+    assert dataclasses.replace(made, matrix=tpu.matrix) == tpu and made.matrix.arch == tpu.matrix.arch
+    mappings = made.matrix.row_mappings
+    if name.startswith("ecp5"):
+        used = mappings.count("ecp5_dsp") * tpu.matrix.arch.cols + 4 * tpu.lanes + 1
+        free = target.resources["DSP"] - used
+        assert set(mappings) <= {"ecp5_dsp", "ecp5_lut"} and made.matrix.impl.memory == "ecp5_block"
+        assert free >= 0 or "ecp5_dsp" not in mappings
+        assert free < tpu.matrix.arch.cols or "ecp5_lut" not in mappings
+    else:
+        assert set(mappings) == {"generic"}
+
+
+def test_what_is_given_is_not_changed():
+    parser = argparse.ArgumentParser()
+    options.add_config_arguments(parser)
+    options.add_tpu_arguments(parser)
+    implement = device("ecp5-85f").implement
+    made = options.tpu_from(parser.parse_args(["--tpu", "tpu_8x8"]), implement)
+    assert (made.name, made.matrix.impl.multiplier) == ("tpu_8x8", "ecp5_dsp")
+    given = options.tpu_from(parser.parse_args(["--tpu", "tpu_8x8", "--memory-stages", "2"]), implement)
+    assert (given.matrix.impl.multiplier, given.matrix.impl.memory_stages) == ("generic", 2)
 
 
 def test_unknown_device_is_named():

@@ -89,7 +89,10 @@ def tpu(config):
     """The generated Verilog of a TPU, whole."""
     arch = config.matrix.arch
     design = verilog.generate(config)
-    return Part(name=config.name, top=design.name, macs=arch.rows * arch.cols, sources={"design.v": design.verilog})
+    # Beside few multipliers the placer does better on its own.
+    multipliers = _multipliers(config.matrix)
+    return Part(name=config.name, top=design.name, macs=arch.rows * arch.cols, sources={"design.v": design.verilog},
+                multipliers=multipliers if math.prod(multipliers) >= _MANY else (0, 0))
 
 
 def _block(name, describe):
@@ -105,8 +108,12 @@ TPU_PARTS = {"tpu": tpu} | {name: _block(name, describe) for name, describe in {
     "core": Core, "control": ControlRegisters, "sequencer": Sequencer, "decoder": Decoder, "scoreboard": Scoreboard,
     "fetcher": Fetcher, "read_dma": ReadDma, "load": Loader, "store": Storer, "weights": WeightReader,
     "row_reader": RowReader, "tpu_matrix_unit": lambda config: MatrixUnit(config.matrix),
-    "unified_buffer": UnifiedBuffer, "activation": ActivationUnit, "requantise": lambda config: Requantise(),
+    "unified_buffer": UnifiedBuffer, "activation": ActivationUnit,
+    "requantise": lambda config: Requantise(ecp5=config.matrix.impl.multiplier == "ecp5_dsp"),
 }.items()}
+
+# Multipliers that no longer find their places, or ways between them, on their own.
+_MANY = 100
 
 # Block that a multiplier mapping takes; "generic" leaves it to synthesis.
 _BLOCKS = {"ecp5_dsp": "MULT18X18D", "ecp5_lut": None, "ice40_dsp": "SB_MAC16", "gowin_dsp": "MULT9X9"}

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from systolic.config import Arch, Config, Impl, preset
 from systolic.errors import UserError
+from systolic.tpu_config import TpuConfig, tpu_preset
 from systolic_sim.rtl.toolchain import ToolError
 
 from .refill import refill
@@ -21,9 +22,9 @@ class Entry:
     Parameters
     ----------
     title : str
-    config : Config
+    config : Config or TpuConfig
     part : str
-        ``"array"`` or ``"matrix_unit"``.
+        ``"array"`` or ``"matrix_unit"``; of a TPU, which the device then implements, ``"tpu"`` or one of its blocks.
     goal : str
         What it is to reach.
     rival : str
@@ -38,7 +39,7 @@ class Entry:
     """
 
     title: str
-    config: Config
+    config: Config | TpuConfig
     part: str = "array"
     goal: str
     rival: str = ""
@@ -75,6 +76,13 @@ def _gowin(size, rows, cols):
 
 _LUT_8X8 = _config("int8_8x8", 8, 8, multiplier="ecp5_lut", product_stages=2)
 _HYBRID = _config("ecp5_hybrid_24x26", 24, 26, multiplier="ecp5_dsp", product_stages=3, lut_rows=18)
+def _tpu(rows, cols, lanes):
+    base, name = tpu_preset("tpu_8x8"), f"tpu_{rows}x{cols}"
+    arch = dataclasses.replace(base.matrix.arch, rows=rows, cols=cols)
+    return dataclasses.replace(base, name=name, lanes=lanes, matrix=Config(arch=arch, name=f"{name}_unit"))
+
+
+_TPU = "int8 TPU, 64 KB, 64-bit bus"
 _NANO = ("9k", 8, 5, "gowin-gw1nr-9c"), ("20k", 8, 12, "gowin-gw2a-18c")
 
 ENTRIES = (
@@ -92,6 +100,12 @@ ENTRIES = (
     Entry(title="whole 8x8 int8 matrix unit", config=preset("ecp5_8x8"), part="matrix_unit", goal="150 MHz",
           rival="69 MHz, 4x4 with DMAs"),
     Entry(title="whole 12x12 int8 matrix unit", config=preset("ecp5_12x12"), part="matrix_unit", goal="125 MHz"),
+    Entry(title=f"whole 8x8 {_TPU}, 4 lanes", config=tpu_preset("tpu_8x8"), part="tpu",
+          goal="110 MHz, 10,000 LUT", rival="69 MHz, 4x4 with DMAs", freq=150.0, patience=3600),
+    Entry(title=f"whole 12x12 {_TPU}, 4 lanes", config=_tpu(12, 12, 4), part="tpu", goal="100 MHz", freq=150.0,
+          patience=3600),
+    Entry(title="whole 16x16 int8 TPU, 128 KB, 64-bit bus, 8 lanes", config=tpu_preset("tpu_16x16"), part="tpu",
+          goal="90 MHz", freq=150.0, patience=7200),
     Entry(title="whole 4x4 int8 matrix unit on the UP5K", config=preset("up5k_4x4"), part="matrix_unit", goal="48 MHz",
           rival="37 MHz, 4,415 LUT, array alone", device="ice40-up5k", freq=60.0),
     *(Entry(title=f"{rows}x{cols} int8 array on DSPs, Tang Nano {name.upper()}", config=_gowin(name, rows, cols),
@@ -146,13 +160,15 @@ def _run(args):
 def _build(entry, seeds, jobs):
     from ..devices import device
     from ..flow import flow, report  # only here: Amaranth takes a while to import
-    from ..flow.parts import PARTS
+    from ..flow.parts import PARTS, TPU_PARTS
     from ..flow.paths import Names
     from . import picture  # only here: Amaranth takes a while to import
 
     try:
-        part = PARTS[entry.part](entry.config)
-        build = flow.build(part, device(entry.device), freq=entry.freq, seeds=seeds, jobs=jobs, timeout=entry.patience)
+        target = device(entry.device)
+        part = (TPU_PARTS[entry.part](target.implement(entry.config)) if isinstance(entry.config, TpuConfig) else
+                PARTS[entry.part](entry.config))
+        build = flow.build(part, target, freq=entry.freq, seeds=seeds, jobs=jobs, timeout=entry.patience)
     except ToolError as error:
         return Result(entry, error=str(error))
     names = Names(build.synthesis)

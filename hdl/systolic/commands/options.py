@@ -66,8 +66,14 @@ def config_from(args):
     return Config(arch=arch, impl=impl, name=default if args.name is None else args.name)
 
 
-def tpu_from(args):
+def tpu_from(args, implement=None):
     """The TPU that the options of :func:`add_tpu_arguments` describe, or None if they do not ask for one.
+
+    Parameters
+    ----------
+    args : argparse.Namespace
+    implement : callable(TpuConfig) or None
+        Gives the TPU with an Impl of its own, if there are no options for any of that.
 
     Raises
     ------
@@ -86,7 +92,8 @@ def tpu_from(args):
     changed = given or (arch, impl) != (base.matrix.arch, base.matrix.impl_as_given)
     name = args.name or (f"tpu_{arch.rows}x{arch.cols}_variant" if changed else base.name)
     unit = Config(arch=arch, impl=impl, name=f"{name}_unit")
-    return dataclasses.replace(base, matrix=unit, name=name, **given)
+    tpu = dataclasses.replace(base, matrix=unit, name=name, **given)
+    return tpu if implement is None or _given(args, Impl) else implement(tpu)
 
 
 def _given(args, kind):

@@ -34,7 +34,8 @@ class Write(data.StructLayout):
     """A write to the unified buffer: the first ``count`` bytes of ``data`` from any ``address`` on."""
 
     def __init__(self, config):
-        super().__init__({"address": config.address_width, "count": range(config.banks + 1), "data": 8 * config.banks})
+        super().__init__({"address": config.address_width, "count": range(config.write_bytes + 1),
+                          "data": 8 * config.write_bytes})
 
 
 class BufferRead(wiring.Signature):

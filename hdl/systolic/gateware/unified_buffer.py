@@ -55,13 +55,13 @@ class _Rows(wiring.Signature):
 class _Banks(Shared):
     """Some neighbouring banks. Rows are given one cycle before the banks are accessed."""
 
-    COUNT = 16
+    MOST = 16
 
-    def __init__(self, depth, ecp5):
+    def __init__(self, depth, count, ecp5):
         self.depth = depth
+        self.count = count
         self.ecp5 = ecp5
         self.module_name = f"unified_buffer_banks_{depth}" + "_ecp5" * ecp5
-        count = self.COUNT
         super().__init__({
             "read": In(_Rows(depth, count)), "o": Out(8 * count),
             "write": In(_Rows(depth, count)), "enable": In(count), "i": In(8 * count),
@@ -69,7 +69,7 @@ class _Banks(Shared):
 
     def build(self, platform):
         m = Module()
-        for number in range(self.COUNT):
+        for number in range(self.count):
             bank = place(m, f"bank_{number}", _Bank(self.depth, self.ecp5))
             for name, rows, bank_row in (("read", self.read, bank.read_row), ("write", self.write, bank.write_row)):
                 row = Signal(range(self.depth), name=f"{name}_row_{number}", reset_less=True)
@@ -114,8 +114,9 @@ class UnifiedBuffer(Shared):
     def build(self, platform):
         m = Module()
         depth, ecp5 = self.config.buffer_size // self.config.banks, self.config.matrix.impl.memory == "ecp5_block"
-        groups = [place(m, f"banks_{first}", _Banks(depth, ecp5))
-                  for first in range(0, self.config.banks, _Banks.COUNT)]
+        count = min(_Banks.MOST, self.config.banks)
+        groups = [place(m, f"banks_{first}", _Banks(depth, count, ecp5))
+                  for first in range(0, self.config.banks, count)]
         self._read(m, groups)
         self._write(m, groups)
         return m
@@ -128,7 +129,7 @@ class UnifiedBuffer(Shared):
         m.d.comb += wraps.eq((1 << first) - 1)
         for number, each in enumerate(rows):
             m.d.comb += [each.row.eq(row), each.next.eq(row + 1),
-                         each.wraps.eq(wraps.word_select(number, _Banks.COUNT))]
+                         each.wraps.eq(wraps.word_select(number, len(each.wraps)))]
         return first
 
     def _read(self, m, groups):
@@ -145,26 +146,29 @@ class UnifiedBuffer(Shared):
 
     def _written(self):
         """A write, its bytes to be counted one by one."""
-        banks = self.config.banks
-        return StructLayout({"address": self.config.address_width, "turn": range(banks), "counted": banks,
-                             "data": 8 * banks})
+        banks, count = self.config.banks, self.config.write_bytes
+        return StructLayout({"address": self.config.address_width, "turn": range(banks), "counted": count,
+                             "data": 8 * count})
 
     def _write(self, m, groups):
         clients = (self.activation_write, self.load_write)
-        write, count = Signal(self._written()), Signal(range(self.config.banks + 1))
+        write, count = Signal(self._written()), Signal(range(self.config.write_bytes + 1))
         for client, valid in zip(clients, _first(m, clients), strict=True):
             with m.If(valid):
                 m.d.comb += count.eq(client.payload.count)
                 # A turn to the left by n is one to the right by -n.
                 m.d.sync += [write.address.eq(client.payload.address), write.data.eq(client.payload.data),
                              write.turn.eq(-client.payload.address)]
-        m.d.sync += write.counted.eq(Cat(index < count for index in range(self.config.banks)))
+        m.d.sync += write.counted.eq(Cat(index < count for index in range(self.config.write_bytes)))
         self._point(m, write.address, [group.write for group in groups], "write")
-        enable = _rotate(m, write.counted, write.turn, 1, "enable")
-        data = _rotate(m, write.data, write.turn, 8, "write")
+        counted, few = Signal(self.config.banks), self.config.write_bytes.bit_length() - 1
+        m.d.comb += counted.eq(write.counted)
+        enable = _rotate(m, counted, write.turn, 1, "enable")
+        # Banks that many apart never take bytes of the same write, and are offered the same one.
+        data = _rotate(m, write.data, write.turn[:few], 8, "write").replicate(self.config.banks >> few)
         for number, group in enumerate(groups):
-            m.d.comb += [group.enable.eq(enable.word_select(number, _Banks.COUNT)),
-                         group.i.eq(data.word_select(number, 8 * _Banks.COUNT))]
+            m.d.comb += [group.enable.eq(enable.word_select(number, group.count)),
+                         group.i.eq(data.word_select(number, 8 * group.count))]
 
 
 def _first(m, streams):

@@ -100,8 +100,8 @@ def no_cycle_lost(track):
                      str(bound)))
     return Table(
         title="No cycle lost", holds=holds, rows=rows,
-        claim="cycles = M x tiles + fill for any M >= R. If tiles accumulate on the same entries, M must also reach the "
-              "turnaround of the accumulator adder, L + 1. Fill = R x L + (C - 1) x hops + product stages + adder "
+        claim="cycles = M x tiles + fill for any M >= R. If tiles accumulate on the same entries, M must also reach "
+              "the turnaround of the accumulator adder, L + 1. Fill = R x L + (C - 1) x hops + product stages + adder "
               "stages + 3 <= R x L + C + 10",
         columns=("array", "L", "M", "M, accumulating", "fill measured", "predicted", "bound"))
 
@@ -257,7 +257,8 @@ def speed(track):
         rows.append((name, f"{schedule(config, program).total:,}", *(f"{rates[i]:,.0f}" for i in (0, 2, 4)),
                      f"{goal:,}" if goal else ""))
     return Table(
-        title="Simulation speed", holds=fast, rows=rows, claim="at least 300,000 cycles per second on a 16x16 int8 array",
+        title="Simulation speed", holds=fast, rows=rows,
+        claim="at least 300,000 cycles per second on a 16x16 int8 array",
         columns=("array", "cycles", "cycles/s min", "median", "max", "goal"))
 
 

@@ -36,15 +36,15 @@ class ActivationUnit:
         self.config = config
         self._mask = (1 << config.address_width) - 1
         # Stages behind which an output of add, pool and activate enters the chain, and its length.
-        sums = _LATENCY + _ADDRESS + config.READ_LATENCY + 3
+        sums = _LATENCY + _ADDRESS + config.READ_LATENCY + 2
         self._entrances = {"add": 0, "pool": _LATENCY, "activate": sums}
-        self._stages, self._early_stages = sums + _SUM_TO_WRITE - _ADDRESS - 1, (1 << sums + 1) - 1
+        self._stages, self._early_stages = sums + _SUM_TO_WRITE - _ADDRESS, (1 << sums + 1) - 1
         self._state, self._failed, self._missing = "idle", False, False
         self._index = self._active_index = 0
         self._op = self._active = None
         self._steps = self._now = self._made = self._step = self._checked = self._token = None
         self._chain, self._places = 0, collections.deque()
-        self._number = self._left = self._address = self._under_way = 0
+        self._number = self._left = self._piece = self._address = self._under_way = 0
         self.read = self.write = self.error = None
         self.done = False
         self._show()
@@ -128,7 +128,7 @@ class ActivationUnit:
     # Of each state but these two, what a cycle in it does.
 
     def _in_load(self):
-        op, self._missing, self._number = self._op, False, 0
+        op, self._missing, self._number, self._piece = self._op, False, 0, 0
         self._address, self._left = getattr(op, "parameters", 0) & self._mask, 1
         if op.name == "load_table":
             self._address, self._left, self._state = op.from_base & self._mask, isa.TABLE_BYTES, "wait"
@@ -143,10 +143,14 @@ class ActivationUnit:
     def _in_records(self):
         op = self._op
         self._missing = op.name == "activate" and self._number >= op.parameters_size // isa.RECORD_BYTES
-        if self._missing or self._left == 1:
+        self._piece += 1
+        if self._missing:
             self._state = "wait"
-        if not self._missing:
-            self._fetch(isa.RECORD_BYTES)
+        elif self._piece < self.config.record_reads:
+            self._fetch(self.config.banks, whole=False)
+        else:
+            self._piece, self._state = 0, "wait" if self._left == 1 else self._state
+            self._fetch(isa.RECORD_BYTES - (self.config.record_reads - 1) * self.config.banks)
 
     def _in_wait(self):
         if not self._quiet:
@@ -173,11 +177,11 @@ class ActivationUnit:
     def _in_dead(self):
         pass
 
-    def _fetch(self, step):
+    def _fetch(self, step, whole=True):
         self.read, self._fetched = self._address, True
         self._address = self._address + step & self._mask
-        self._number += 1
-        self._left -= 1
+        self._number += whole
+        self._left -= whole
 
     def _walk(self, op):
         """Every step of an instruction in order."""

@@ -69,14 +69,14 @@ class BurstWalker:
         self._transfer, self._relative, self._count = None, [0, 0], 0
         self._rest = None
 
-    def step(self, i, o_ready, stop):
-        """A transfer or ``None`` comes; the burst on offer is taken or not; ``stop``."""
+    def step(self, i, o_ready):
+        """A transfer or ``None`` comes; the burst on offer is taken or not."""
         row = self._row() if self._row_wait == 0 else None
         bad = row is not None and not row[0]
         limit, last = self._limit()
         # One before the cut: the row that follows in memory can join.
         joins = self._cut_wait == 1 and self._short()
-        cut = self._cut_wait == 0 and self.o is None and not stop
+        cut = self._cut_wait == 0 and self.o is None
         onward = self._rest.memory + limit * self.config.bus_bytes if cut else 0
         wrapped = cut and not last and onward >= _MEMORY
         taken = row is not None and row[0] and not self._dead_cut and (self._rest is None or joins or (cut and last))
@@ -158,7 +158,7 @@ class BurstReader:
         self.config = config
         self.depth = config.receive_beats
         self._walker = BurstWalker(config, **options)
-        self._queue = Queue(config.reads_in_flight + 2)
+        self._queue = Queue(config.reads_in_flight + 2, config.matrix.fifo_stages)
         self._room, self._enough = self.depth, True
 
     @property
@@ -179,10 +179,10 @@ class BurstReader:
         return (burst.memory, burst.beats) if burst is not None and self._enough and self._queue.ready else None
 
     def step(self, i, request_ready, o_ready, left, stop):
-        asked = self._walker.o if self.request is not None and request_ready else None
+        asked = self._walker.o if self.request is not None and request_ready and not stop else None
         self._enough = self._room >= self.config.longest_burst
         self._room += left - (asked.beats if asked else 0)
-        self._walker.step(i, asked is not None, stop)
+        self._walker.step(i, asked is not None)
         self._queue.step(asked, o_ready)
 
 

@@ -25,7 +25,7 @@ class Loader(Account):
     def __init__(self, config):
         super().__init__()
         self._reader = BurstReader(config)
-        self._queue = Queue(self._reader.depth)
+        self._queue = Queue(self._reader.depth, config.matrix.fifo_stages)
         self._walker = BeatWalker(config)
         self.write, self._final = None, False
         self._show()

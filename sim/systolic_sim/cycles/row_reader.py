@@ -34,7 +34,7 @@ class RowReader:
         self.config = config
         self._arch = config.matrix.arch
         self._fresh = True
-        self._walk = self._turn = self._placed = self._step = None
+        self._walk = self._turn = self._placed = self._kept = self._step = None
         self._flying = [None] * config.READ_LATENCY
         self._queue = Queue(self.QUEUE)
         self._reserved = 0
@@ -75,8 +75,13 @@ class RowReader:
         self._flying = [step if advance else None, *self._flying[:-1]]
         self._reserved += advance - taken
         accepted = command is not None and self.command_ready
+        kept = self._kept
         if step is None or advance:
-            self._step, self._placed = self._placed, self._turn
+            self._step, self._kept = kept or self._placed, None
+        elif kept is None:
+            self._kept = self._placed
+        if kept is None:
+            self._placed = self._turn
             self._turn = None if self._turn is None else next(self._walk, None)
         if accepted:
             self._walk = self._rows(*command)

@@ -71,7 +71,7 @@ class Storer(Account):
             self.aw = None
         if begun is not None:
             self.aw = begun.memory, begun.beats
-        walker.step(Transfer.of(*command) if accepted else None, begun is not None, stop)
+        walker.step(Transfer.of(*command) if accepted else None, begun is not None)
         step, burst = self._beats.o, waiting.head
         waiting.step(begun, self._beats.ready(asked))
         under_way.step(begun and (begun.instruction, begun.final), answered)

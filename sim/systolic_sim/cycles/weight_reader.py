@@ -26,7 +26,7 @@ class WeightReader(Account):
         super().__init__()
         self.config = config
         self._reader = BurstReader(config, buffer=False)
-        self._queue = Queue(self._reader.depth)
+        self._queue = Queue(self._reader.depth, config.matrix.fifo_stages)
         # Beats that the word still lacks, rows that it still has, rows that the tile still has.
         self._missing, self._waiting, self._rows = config.weight_beats_per_row, 0, config.matrix.arch.rows
         self._diagonal = False

@@ -7,8 +7,10 @@ import pytest
 
 from systolic.config import Arch, Config, Impl
 from systolic.errors import UserError
+from systolic.tpu_config import TpuConfig
 from systolic_boards.devices import DEVICES
 from systolic_boards.flow import store
+from systolic_boards.flow.parts import PARTS, TPU_PARTS
 from systolic_boards.pages import fpga as table
 
 PAGE = (Path(__file__).parents[3] / "docs/fpga.md").read_text()
@@ -64,9 +66,11 @@ def test_the_row_says_what_its_frequency_is_worth():
 def test_entries_are_sound():
     assert len({entry.title for entry in table.ENTRIES}) == len(table.ENTRIES)
     for given in table.ENTRIES:
-        assert given.device in DEVICES and given.part in ("array", "matrix_unit") and given.goal
-        assert f"{given.config.arch.rows}x{given.config.arch.cols}" in given.title
-        assert given.config.arch.format.name in given.title
+        tpu = isinstance(given.config, TpuConfig)
+        assert given.device in DEVICES and given.part in (TPU_PARTS if tpu else PARTS) and given.goal
+        arch = (given.config.matrix if tpu else given.config).arch
+        assert f"{arch.rows}x{arch.cols}" in given.title and arch.format.name in given.title
+        assert not tpu or f"{given.config.lanes} lanes" in given.title
 
 
 def test_every_mapping_has_its_section():

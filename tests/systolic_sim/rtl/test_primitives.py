@@ -1,14 +1,21 @@
 """Every mapping onto primitives: the Verilog that is synthesized, on models of them, against the golden model."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
 from systolic.config import Arch, Config, Impl
+from systolic.tpu_config import tpu_preset
+from systolic_boards.devices import device
+from systolic_sim.claims.check import compare, compare_illegal
 from systolic_sim.cycles import schedule as cycles
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import Program, random_program
+from systolic_sim.programs.illegal import KINDS
 from systolic_sim.rtl.matrix_unit import MatrixUnitRtl
 from systolic_sim.rtl.primitives import models_for
+from systolic_sim.rtl.tpu import TpuRtl
 
 MAPPINGS = [("generic", stages) for stages in range(4)] + [
     (mapping, stages) for mapping in ("ecp5_dsp", "ecp5_lut", "ice40_dsp", "gowin_dsp") for stages in (1, 2, 3)]
@@ -26,6 +33,22 @@ def test_all_pairs_of_int8(mapping, stages):
     wide = values.astype(np.int32)
     assert np.array_equal(results[:, 0], np.multiply.outer(wide, wide).ravel())
     assert np.array_equal(results[:, 1], np.multiply.outer(wide[::-1], wide).ravel())
+
+
+@pytest.mark.parametrize("rows, cols, lanes", [(8, 8, 4), (5, 6, 3)])
+def test_a_whole_tpu_for_the_ecp5(rows, cols, lanes):
+    """Sums and comparisons in carry chains, scaling in DSP blocks, memories in block RAM: every byte, counter and
+    cycle, and every kind of error."""
+    base = tpu_preset("tpu_8x8")
+    arch = dataclasses.replace(base.matrix.arch, rows=rows, cols=cols)
+    tpu = device("ecp5-85f").implement(dataclasses.replace(
+        base, lanes=lanes, matrix=Config(arch=arch, name="ecp5_unit"), name=f"ecp5_{rows}x{cols}"))
+    rtl = TpuRtl(tpu, optimise=False)
+    for seed in range(8):
+        compare(tpu, seed, rtl=rtl, latency=(1, 4, 10, 30)[seed % 4], bytes_per_cycle=(None, 1.5)[seed % 2])
+        compare(tpu, seed, rtl=rtl, stalls=(0.1, 0.4, 0.7)[seed % 3])
+    for kind in KINDS:
+        compare_illegal(tpu, kind, 3, rtl=rtl)
 
 
 def test_all_pairs_of_addresses():

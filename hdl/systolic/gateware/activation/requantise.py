@@ -5,24 +5,28 @@ from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ..delay import delay
+from ..lib.sums import gated_sum
 from ..shared import Shared, place
 from ..vendor.multiplier import Ecp5DspMultiplier, GenericMultiplier
 
 __all__ = ["Requantise", "Scale", "decode_scale"]
 
-# Bits of the shifter's window, those of them behind the binary point for fp32, and zeros ahead of the product.
-_WINDOW, _FRACTION, _ZEROS = 36, 25, 3
+# Bits of the shifter's window, those of them behind the binary point for fp32, and bits that are shifted in the scale.
+_WINDOW, _FRACTION, _FINE = 36, 25, 2
+_ZEROS = (1 << _FINE) - 1
 
 
 class Scale(data.StructLayout):
-    """A parameter record's scale as the lanes use it, ``multiplier / 2**31 * 2**s``.
+    """A parameter record's scale as the lanes use it: ``multiplier / 2**31 * 2**s``, shifted to the right by 30 - s
+    or, for fp32, by 9 - s.
 
-    ``shift``: 30 - s, or, for fp32, 9 - s. ``twice``: rounding ``double`` and s negative, so a rounding comes before
-    the shift.
+    ``shift``: that, without its two lowest bits. ``multiplier``: shifted to the left by what those lack to 3, so that
+    the lanes need not. ``half``: the same of a one, if the rounding is ``double`` and s negative: then a rounding comes
+    before the shift.
     """
 
     def __init__(self):
-        super().__init__({"multiplier": 31, "shift": 6, "twice": 1})
+        super().__init__({"multiplier": 31 + _ZEROS, "shift": 6 - _FINE, "half": 1 + _ZEROS})
 
 
 def decode_scale(m, multiplier, shift, *, double, fp32):
@@ -48,13 +52,15 @@ def decode_scale(m, multiplier, shift, *, double, fp32):
     # A float is 1.f * 2**(exponent - 127). Times 2**32 it is still less than a half where the exponent is 94 or less;
     # from 135 on no sum but 0 stays below 256, nor does it with the shift of 135.
     small, large = exponent < 95, exponent > 134
+    factor, less = Signal(31), Signal(_FINE)
     with m.If(fp32):
         m.d.comb += [
-            scale.multiplier.eq(Mux(small, 0, Cat(Const(0, 7), multiplier[:23], Const(1, 1)))),
-            scale.shift.eq(Mux(large, 0, 135 - exponent)),
+            factor.eq(Mux(small, 0, Cat(Const(0, 7), multiplier[:23], Const(1, 1)))),
+            scale.shift.eq(Mux(large, 0, (135 - exponent) >> _FINE)), less.eq(Mux(large, _ZEROS, exponent)),
         ]
     with m.Else():
-        m.d.comb += [scale.multiplier.eq(multiplier), scale.shift.eq(30 - shift), scale.twice.eq(double & shift[-1])]
+        m.d.comb += [factor.eq(multiplier), scale.shift.eq((30 - shift) >> _FINE), less.eq(shift + 1)]
+    m.d.comb += [scale.multiplier.eq(factor << less), scale.half.eq((double & shift[-1] & ~fp32) << less)]
     return scale
 
 
@@ -65,8 +71,8 @@ class Requantise(Shared):
     ::
 
         cycle 0        1, 2            3          4           5, 6, 7      8, 9, 10      11        12
-              x + bias │ fp32: to 24   │ four     │ sums of   │ window     │ round up?   │ window +  │ y
-                       │ bits          │ products │ them      │ of a right │             │ addend    │
+            x or other │ fp32: to 24   │ four     │ sums of   │ window     │ round up?   │ window +  │ y
+                + bias │ bits          │ products │ them      │ of a right │             │ addend    │
                                                               │ shift
 
     In two's complement what is cut off is a floor, so ``single`` adds the first bit cut off. ``double`` adds, ahead of
@@ -78,8 +84,10 @@ class Requantise(Shared):
     -------
     fp32 : In
         That rounding; constant while anything is under way.
-    x, bias : In, signed 32
-        In cycle 0. Their sum wraps.
+    x, other, bias : In, signed 32
+        In cycle 0. ``x``, if ``take``, or else ``other``, which is zero if ``take``, plus ``bias``: a sum that wraps.
+    take : In
+        In cycle 0.
     scale : In, Scale
         In cycle ``SCALE``.
     addend : In, signed 32
@@ -96,6 +104,8 @@ class Requantise(Shared):
 
     fp32: In(1)
     x: In(signed(32))
+    take: In(1)
+    other: In(signed(32))
     bias: In(signed(32))
     scale: In(Scale())
     addend: In(signed(32))
@@ -104,18 +114,21 @@ class Requantise(Shared):
     under: Out(1)
 
     def __init__(self, *, ecp5=False):
+        self.ecp5 = ecp5
         self.multiplier = Ecp5DspMultiplier if ecp5 else GenericMultiplier
         super().__init__()
 
     def build(self, platform):
         m = Module()
-        total = self._register(m, "total", signed(32), self.x + self.bias)
+        total = self._register(m, "total", signed(32), gated_sum(
+            m, "biased", self.bias, self.x, self.take, self.other, ecp5=self.ecp5))
         product = self._multiply(m, self._round_to_float(m, total))
         window, over, sticky = self._shift(m, product, delay(m, self.scale.shift, 4, "shift"))
         negative = delay(m, product[-1], 3, "negative")
-        integer, up = self._round(m, window, sticky, negative)
+        whole, float_, up = self._round(m, window, sticky, negative)
         # A one below the integer: with ``up`` below the addend, it carries. One adder for both.
-        total = Cat(Const(1, 1), integer).as_signed() + Cat(up, self.addend).as_signed()
+        total = gated_sum(m, "rounded_sum", Cat(up, self.addend, self.addend[-1]), Cat(Const(1, 1), whole), ~self.fp32,
+                          Cat(self.fp32, float_), ecp5=self.ecp5)
         m.d.comb += [
             self.y.eq(self._register(m, "sum", signed(33), total[1:].as_signed())),
             Cat(self.over, self.under).eq(delay(m, Cat(over & ~negative, over & negative), 3, "beyond")),
@@ -154,15 +167,16 @@ class Requantise(Shared):
         low, cross_x, cross_m, high = (
             self._product(m, f"x_{a}_m_{b}", parts["x", a], parts["held", a], parts["m", b])
             for a, b in (("low", "low"), ("high", "low"), ("low", "high"), ("high", "high")))
-        twice = delay(m, self.scale.twice, 1, "twice")
-        half = delay(m, Cat(twice, twice & rounded[-1]), 1, "half")
-        cross = self._register(m, "cross", signed(35), cross_x + cross_m)
-        outer = Cat(low[:34], high[:30])
-        # From bit 30 on 0, 1, or all ones: half of 2**31 with the sign of the sum.
-        upper = outer[30:].as_signed() + Cat(half[0], half[1].replicate(33)).as_signed()
-        outer = self._register(m, "outer", 64, Cat(outer[:30], upper[:34]))
+        # A half has the sign of the sum: the one and, if that is negative, all bits above it.
+        half, negative = delay(m, self.scale.half, 1, "half"), rounded[-1]
+        above = Cat(half[:bit + 1].any() & negative for bit in range(len(half)))
+        half = delay(m, Cat(half | Cat(0, above[:-1]), above[-1]), 1, "signed_half").as_signed()
+        cross = self._register(m, "cross", signed(36), cross_x + cross_m)
+        outer = Cat(low[:34], high[:33])
+        upper = outer[30:].as_signed() + half
+        outer = self._register(m, "outer", 67, Cat(outer[:30], upper[:37]))
         upper = outer[17:].as_signed() + cross
-        return self._register(m, "product", signed(63), Cat(outer[:17], upper[:46]))
+        return self._register(m, "product", signed(66), Cat(outer[:17], upper[:49]))
 
     def _product(self, m, name, x, held, scale):
         """Two cycles; ``held`` is ``x`` of the cycle before."""
@@ -172,10 +186,10 @@ class Requantise(Shared):
 
     def _shift(self, m, product, shift):
         """Three cycles: 36 bits of the product, whether they are too few, and whether ones were dropped below."""
-        value, over, sticky = Cat(Const(0, _ZEROS), product).as_signed(), Const(0, 1), Const(0, 1)
-        for stage in range(3):
-            for bit in (5 - 2 * stage, 4 - 2 * stage):
-                value, lost, dropped = self._halve(m, value, shift[bit], 1 << bit)
+        value, over, sticky = product, Const(0, 1), Const(0, 1)
+        for stage, bits in enumerate(((5,), (4,), (3, 2))):
+            for bit in bits:
+                value, lost, dropped = self._halve(m, value, shift[bit - _FINE], 1 << bit)
                 over, sticky = over | lost, sticky | dropped
             value = self._register(m, f"window_{stage}", signed(len(value)), value)
             over = self._register(m, f"over_{stage}", 1, over)
@@ -185,15 +199,15 @@ class Requantise(Shared):
 
     def _halve(self, m, value, choose, distance):
         """The value, or shifted, in as many bits as still matter; whether it has more; whether ones were dropped."""
-        # Shifts still to come are distance - 1 in all: a bit above those cannot come into the window any more.
-        width = min(len(value), _WINDOW + distance - 1)
+        # Shifts still to come are distance - 4 in all: a bit above those cannot come into the window any more.
+        width = min(len(value), _WINDOW + distance - (1 << _FINE))
         shifted = Signal(signed(width), name=f"shifted_{distance}")
         m.d.comb += shifted.eq(Mux(choose, value >> distance, value))
         lost = Cat(bit ^ value[-1] for bit in value[width - 1:]).any() & ~choose
         return shifted, lost, value[:distance].any() & choose
 
     def _round(self, m, window, sticky, negative):
-        """Two cycles: the integer part, and whether to add one to it."""
+        """Two cycles: the integer part, that for fp32, one of the two to be used, and whether to add one to it."""
         point = _FRACTION
         ahead = Cat(bit ^ negative for bit in window[point:point + 8])
         # at[b]: 2**(j - 25) is bit b of the window or a lower one.
@@ -210,7 +224,8 @@ class Requantise(Shared):
         half = held[point - 1]
         # What counts as a tie goes to the even side; else the bit of a half decides.
         up = Mux(Mux(half, above, below), held[point], half)
+        float_ = self._register(m, "float", len(held) - point, held[point:] & self.fp32.replicate(len(held) - point))
         # The others keep one bit behind the point, that which is cut off first.
-        integer = Mux(self.fp32, held[point:].as_signed(), held[_ZEROS + 1:].as_signed())
-        return (self._register(m, "integer", signed(32), integer),
+        return (self._register(m, "whole", signed(33), held[_ZEROS + 1:].as_signed()),
+                Cat(float_, float_[-1].replicate(33 - len(float_))),
                 self._register(m, "up", 1, Mux(self.fp32, up, held[_ZEROS])))

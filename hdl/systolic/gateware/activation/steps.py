@@ -31,9 +31,13 @@ class Steps(Shared):
     activate, pool, add : In
         Which one.
     load : In
-        Begin with it.
+        Be ready to begin with it: from now on, or for some cycles, while no step is under way.
+    start : In
+        Begin, in the last cycle of ``load``.
     run : In
         Make steps; those of an activate as sums come.
+    take : In
+        The same of an activate.
     sums : In
         There are some.
     ready : Out
@@ -61,7 +65,8 @@ class Steps(Shared):
     def __init__(self, config):
         self.config = config
         super().__init__({
-            "command": In(Command()), "activate": In(1), "pool": In(1), "add": In(1), "load": In(1), "run": In(1),
+            "command": In(Command()), "activate": In(1), "pool": In(1), "add": In(1), "load": In(1), "start": In(1),
+            "run": In(1), "take": In(1),
             "sums": In(1), "ready": Out(1), "ends": Out(1), "group": Out(range(config.groups)), "first": Out(1),
             "phase": Out(3, init=1), "request": Out(1), "address": Out(config.address_width),
             "token": Out(1), "place": Out(Place(config)), "busy": Out(1), "failed": Out(1)})
@@ -80,7 +85,7 @@ class Steps(Shared):
             loops.kx_count.eq(op.kx_count), loops.ky_count.eq(op.ky_count), loops.channels.eq(op.channels),
             self.group.eq(loops.group), self.first.eq(loops.first | self.add),
         ]
-        m.d.sync += self.phase.eq(Mux(self.load, 1, self.phase.rotate_left(1)))
+        m.d.sync += self.phase.eq(Mux(self.start, 1, self.phase.rotate_left(1)))
         return loops
 
     def _walks(self, m, loops):
@@ -109,9 +114,9 @@ class Steps(Shared):
                                     "in_place": 1, "count": loops.count.shape()})
         made, step = Signal(layout), Signal(layout)
         m.d.comb += [
-            valid.eq(self.run & ~self.failed & (~self.activate | self.sums)),
+            valid.eq(self.run & ~self.failed & (~self.take | self.sums)),
             loops.step.eq(valid & (~self.add | self.phase[2])),
-            self.ready.eq(self.run & ~self.failed & self.activate & loops.row_end),
+            self.ready.eq(self.take & ~self.failed & loops.group_end),
             self.ends.eq(loops.step & loops.last),
         ]
         m.d.sync += [

@@ -6,9 +6,10 @@ from amaranth.lib.wiring import In, Out
 
 from ... import isa
 from ..delay import delay
+from ..lib.credits import Credits
 from ..ports import BufferRead, Command, UnitPort, Write, fields
 from ..shared import Shared, place
-from .lane import SUM_TO_WRITE, Addend, Control, Lanes, Source
+from .lane import SUM_TO_WRITE, Addend, Control, Lanes
 from .records import RecordReader
 from .requantise import Requantise
 from .steps import Place, Steps
@@ -67,10 +68,10 @@ class ActivationUnit(Shared):
         # Cycles from a step to the operand that was read for it: address, request, read, pixel, pool, operand.
         self.operand = Steps.ADDRESS + config.READ_LATENCY + 4
         # Stages of the chain: its entrances for the sum of two inputs, for what was read and for sums, whose operand
-        # comes one cycle after its step; and its length, such that the write meets the byte.
+        # comes two cycles after its step; and its length, such that the write meets the byte.
         self.total, self.read_entrance = 0, Requantise.LATENCY
-        self.sums_entrance = self.read_entrance + self.operand - 1
-        self.stages = self.sums_entrance + SUM_TO_WRITE - Steps.ADDRESS - 1
+        self.sums_entrance = self.read_entrance + self.operand - 2
+        self.stages = self.sums_entrance + SUM_TO_WRITE - Steps.ADDRESS
         super().__init__({
             "sequencer": In(UnitPort()),
             "results": In(stream.Signature(data.ArrayLayout(32, config.matrix.arch.cols))),
@@ -119,7 +120,7 @@ class ActivationUnit(Shared):
             entrances[self.sums_entrance].eq(steps.token & active.activate),
         ]
         m.d.sync += chain.eq(Cat(0, chain[:-1]) | entrances)
-        target = self._queue(m, steps, chain[-2])
+        target = self._queue(m, steps, chain[-3])
         m.d.sync += [
             self.write.valid.eq(chain[-1] & ~target.bad), self.write.payload.address.eq(target.address),
             self.write.payload.count.eq(target.count),
@@ -130,19 +131,30 @@ class ActivationUnit(Shared):
         return chain
 
     def _queue(self, m, steps, leave):
-        """The places of outputs under way; the oldest in the cycle after ``leave``."""
+        """The places of outputs under way; the oldest two cycles after ``leave``."""
         depth = 1 << (self.stages - 1).bit_length()
-        m.submodules.places = store = memory.Memory(shape=Place(self.config), depth=depth, init=[])
+        # Nothing is read that is being written, so synthesis need not care what that gives.
+        m.submodules.places = store = memory.Memory(shape=Place(self.config), depth=depth, init=[], attrs={
+            "no_rw_check": 1, "ram_style": "block"})
         write, read = store.write_port(), store.read_port()
         m.d.comb += [write.en.eq(steps.token), write.data.eq(steps.place), read.en.eq(1)]
         m.d.sync += [write.addr.eq(write.addr + steps.token), read.addr.eq(read.addr + leave)]
-        return read.data
+        place = Signal.like(read.data, reset_less=True)
+        m.d.sync += place.eq(read.data)
+        return place
 
     def _control(self, m, steps, records, chain, ahead, active):
         # Records must not change before the last operand of the instruction before has met its own.
         early, under_way, missing = Signal(), Signal(), Signal()
+        # What many registers hang on has one of its own.
+        loading, running, taking = Signal(), Signal(), Signal()
+        m.d.comb += [steps.load.eq(loading), steps.run.eq(running), steps.take.eq(taking)]
+        # Outputs under way, and those whose operand has not met its record yet.
+        outputs, operands = (place(m, name, Credits(most=self.stages + 1)) for name in ("outputs", "operands"))
+        m.d.comb += [outputs.take.eq(steps.token), outputs.give.eq(chain[-1]),
+                     operands.take.eq(steps.token), operands.give.eq(chain[self.sums_entrance])]
         m.d.comb += [
-            early.eq(steps.busy | chain[:self.sums_entrance + 1].any()), under_way.eq(steps.busy | chain.any()),
+            early.eq(steps.busy | ~operands.empty), under_way.eq(steps.busy | ~outputs.empty),
             self.sequencer.moving.eq(under_way | records.busy), self.sequencer.error.index.eq(active.index),
             steps.sums.eq(self.results.valid), self.results.ready.eq(steps.ready),
         ]
@@ -162,20 +174,24 @@ class ActivationUnit(Shared):
                 m.d.comb += records.go.eq(1)
                 m.d.sync += missing.eq(records.missing)
                 with m.If(records.missing | records.last):
+                    # No step is under way, and beginning again and again does no harm: what decides comes late.
+                    m.d.sync += loading.eq(1)
                     m.next = "WAIT"
             with m.State("WAIT"):
                 with m.If(~under_way & ~records.busy):
                     m.d.sync += [active.eq(ahead), self.sequencer.error.valid.eq(missing)]
-                    m.d.comb += steps.load.eq(1)
+                    m.d.sync += loading.eq(0)
+                    m.d.comb += steps.start.eq(1)
                     with m.If(missing):
                         m.next = "DEAD"
                     with m.Elif(ahead.load_table):
                         m.next = "TABLE"
                     with m.Else():
+                        m.d.sync += [running.eq(1), taking.eq(ahead.activate)]
                         m.next = "STEPS"
             with m.State("STEPS"):
-                m.d.comb += steps.run.eq(1)
                 with m.If(steps.ends):
+                    m.d.sync += [running.eq(0), taking.eq(0)]
                     m.next = "IDLE"
             with m.State("TABLE"):
                 m.d.comb += records.go.eq(1)
@@ -194,21 +210,22 @@ class ActivationUnit(Shared):
         control = Signal(Control(self.config))
         # Of the step whose operand enters the lanes in the next cycle.
         phase = steps.phase.rotate_right((self.operand - 1) % 3)
-        second, total = phase[1], phase[2]
+        total = phase[2]
         m.d.comb += [
             control.group.eq(steps.group),
-            control.source.eq(Mux(active.activate, Source.SUMS, Mux(
-                active.pool, Source.WINDOW, Mux(total, Source.TOTAL, Source.PIXEL)))),
-            control.entry.eq(Mux(active.add, Cat(second, total), Mux(active.per_channel, steps.group, 0))),
+            control.source.sums.eq(active.activate), control.source.window.eq(active.pool),
+            control.source.pixel.eq(active.add & ~total), control.source.total.eq(active.add & total),
+            # Of a step a cycle later: the phase goes round.
+            control.entry.eq(Mux(active.add, phase[:2], Mux(active.per_channel, steps.group, 0))),
             control.scale_entry.eq(delay(m, control.entry, Requantise.SCALE, "scale_entry")),
-            control.addend.eq(Mux(~active.add | total, Addend.ZERO_POINT, Mux(
-                second, Addend.RESULT, Addend.NOTHING))),
             control.first.eq(delay(m, steps.first, self.operand - 2, "first")),
             control.record.eq(records.record), control.record_entry.eq(records.entry),
             control.table_write.eq(records.table_write), control.table_address.eq(records.table_address),
             lanes.control.eq(control), lanes.record_write.eq(records.write), lanes.sums.eq(self._sums()),
             lanes.pixels.eq(self.read.data[:8 * self.config.lanes]), self.write.payload.data.eq(lanes.o),
         ]
+        m.d.sync += control.addend.eq(Mux(~active.add | phase[1], Addend.ZERO_POINT, Mux(
+            phase[0], Addend.RESULT, Addend.NOTHING)))
         m.d.comb += [control[name].eq(active[name])
                      for name in ("maximum", "fp32", "lookup", "zero_point", "low", "high")]
 

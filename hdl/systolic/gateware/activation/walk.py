@@ -3,7 +3,7 @@
 from functools import reduce
 from operator import or_
 
-from amaranth.hdl import Const, Module, Mux, Signal, signed
+from amaranth.hdl import Cat, Const, Module, Mux, Signal, signed
 from amaranth.lib.wiring import In, Out
 
 from ..shared import Shared
@@ -20,7 +20,7 @@ class Loops(Shared):
     Members
     -------
     load : In
-        Begin with the counts as they are now.
+        Begin with the counts, which have been the same for a cycle.
     x_count, y_count, kx_count, ky_count, channels : In
         As in the instruction; 0 is 1.
     step : In
@@ -33,8 +33,8 @@ class Loops(Shared):
         Its number.
     first, whole : Out
         The first pixel of a window, and the last.
-    row_end, last : Out
-        The last pixel of an output's last group, and that of the last output.
+    group_end, last : Out
+        The last group of an output, and the last pixel of the last output.
     """
 
     resets = True
@@ -45,7 +45,7 @@ class Loops(Shared):
         super().__init__({
             "load": In(1), "x_count": In(16), "y_count": In(16), "kx_count": In(8), "ky_count": In(8),
             "channels": In(16), "step": In(1), "onward": Out(len(LEVELS)), "count": Out(range(self.lanes + 1)),
-            "group": Out(range(config.groups)), "first": Out(1), "whole": Out(1), "row_end": Out(1), "last": Out(1)})
+            "group": Out(range(config.groups)), "first": Out(1), "whole": Out(1), "group_end": Out(1), "last": Out(1)})
 
     def build(self, platform):
         m = Module()
@@ -61,8 +61,8 @@ class Loops(Shared):
                 self._counter(m, level, counts[level], goes, inside, ends[level])
             inside = inside & ends[level]
         m.d.comb += [
-            self.whole.eq(ends["kx"] & ends["ky"]), self.row_end.eq(self.whole & ends["group"]),
-            self.last.eq(self.row_end & ends["x"] & ends["y"]),
+            self.whole.eq(ends["kx"] & ends["ky"]), self.group_end.eq(ends["group"]),
+            self.last.eq(self.whole & ends["group"] & ends["x"] & ends["y"]),
         ]
         with m.If(self.load | self.step):
             m.d.sync += self.first.eq(self.load | self.whole)
@@ -70,19 +70,20 @@ class Loops(Shared):
 
     def _counter(self, m, level, count, goes, inside, end):
         """Steps left of a loop, and whether this is the last one."""
-        left = Signal.like(count, name=f"{level}_left")
+        left, once = Signal.like(count, name=f"{level}_left"), Signal(name=f"{level}_once")
+        m.d.sync += once.eq(count <= 1)
         with m.If(self.load | self.step & inside & end):
-            m.d.sync += [left.eq(count), end.eq(count <= 1)]
+            m.d.sync += [left.eq(count), end.eq(once)]
         with m.Elif(self.step & goes):
             m.d.sync += [left.eq(left - 1), end.eq(left == 2)]
 
     def _groups(self, m, goes, inside, end):
         left, lanes = Signal(16, name="channels_left"), self.lanes
+        once, count = Signal(name="groups_once"), Signal.like(self.count, name="first_count")
+        m.d.sync += [once.eq(self.channels <= lanes), count.eq(Mux(self.channels <= lanes, self.channels, lanes))]
         fewer = left - lanes
         with m.If(self.load | self.step & inside & end):
-            short = self.channels <= lanes
-            m.d.sync += [left.eq(self.channels), end.eq(short), self.group.eq(0),
-                         self.count.eq(Mux(short, self.channels, lanes))]
+            m.d.sync += [left.eq(self.channels), end.eq(once), self.group.eq(0), self.count.eq(count)]
         with m.Elif(self.step & goes):
             short = left <= 2 * lanes
             m.d.sync += [left.eq(fewer), end.eq(short), self.group.eq(self.group + 1),
@@ -124,16 +125,19 @@ class RegionWalk(Shared):
     def build(self, platform):
         m = Module()
         # How the loops go on, a cycle later: from where on and how far.
-        load, advance, stride = Signal(), Signal(len(LEVELS)), Signal(self.width, reset_less=True)
+        advance, stride = Signal(len(LEVELS)), Signal(self.width, reset_less=True)
+        # Loops whose present step begins.
+        begins = Signal(len(LEVELS))
         strides = [self.strides.word_select(index, self.STRIDE)[:self.width] for index in range(len(LEVELS))]
-        m.d.sync += [load.eq(self.load), advance.eq(Mux(self.step, self.onward, 0)),
+        m.d.sync += [begins.eq(Cat(self.load | (self.step & self.onward[:index + 1].any())
+                                   for index in range(len(LEVELS)))), advance.eq(Mux(self.step, self.onward, 0)),
                      stride.eq(Mux(self.load, self.start, _chosen(self.onward, strides)))]
         # Of each loop, the place where its present step began, relative to the region.
         begun = [Signal(self.width, name=f"{level}_offset", reset_less=True) for level in LEVELS]
         offset = Signal(self.width)
         m.d.comb += offset.eq(_chosen(advance, begun) + stride)
         for index, place in enumerate(begun):
-            with m.If(load | advance[:index + 1].any()):
+            with m.If(begins[index]):
                 m.d.sync += place.eq(offset)
         room = Signal(signed(self.width + 1), reset_less=True)
         m.d.sync += [

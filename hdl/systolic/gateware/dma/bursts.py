@@ -6,6 +6,7 @@ from amaranth.lib.wiring import In, Out
 
 from ... import isa
 from ...tpu_config import PAGE_BYTES
+from ..lib.one_hot import OneHot
 from ..ports import Error, fields
 from ..shared import Shared
 
@@ -30,13 +31,20 @@ class Burst(data.StructLayout):
     """A burst: where in memory and where in the unified buffer, and its number of beats.
 
     ``tail``: bytes of its last beat, less one; the others are full. ``final``: the instruction ends with it.
+
+    Parameters
+    ----------
+    config : TpuConfig
+    names : tuple of str
+        The fields to have, all without any: queues keep those that somebody asks for later.
     """
 
-    def __init__(self, config):
-        super().__init__({
-            "memory": 32, "buffer": config.address_width, "beats": 9, "tail": range(config.bus_bytes),
-            "final": 1, "mark": 1, "index": 16,
-        })
+    def __init__(self, config, *names):
+        fields = {
+            "memory": 32, "buffer": config.address_width, "beats": range(config.longest_burst + 1),
+            "tail": range(config.bus_bytes), "final": 1, "mark": 1, "index": 16,
+        }
+        super().__init__({name: fields[name] for name in names or fields})
 
 
 class BurstWalker(Shared):
@@ -64,8 +72,6 @@ class BurstWalker(Shared):
     i : In(stream of Transfer)
         The next can be taken once the last row of the one before is being cut.
     o : Out(stream of Burst)
-    stop : In(1)
-        Offer no burst from now on.
     error : Out(Error)
         A row is not inside its regions. No burst of it is offered, or only those up to the end of memory, and none
         after it.
@@ -81,13 +87,14 @@ class BurstWalker(Shared):
         self.shift = config.bus_bytes.bit_length() - 1
         super().__init__({
             "i": In(stream.Signature(Transfer(config, count_width=count_width))),
-            "o": Out(stream.Signature(Burst(config))), "stop": In(1), "error": Out(Error()),
+            "o": Out(stream.Signature(Burst(config))), "error": Out(Error()),
         })
 
     def build(self, platform):
         m = Module()
         row = Signal(data.StructLayout({
-            "memory": 33, "buffer": self.config.address_width, "beats": 25 - self.shift, "tail": self.shift,
+            "memory": 33, "buffer": self.config.address_width,
+            "beats": range(self._longest_row() // self.config.bus_bytes + 2), "tail": self.shift,
             "final": 1, "mark": 1, "index": 16, "inside": 1,
         }))
         offered, taken = Signal(), Signal()
@@ -96,6 +103,11 @@ class BurstWalker(Shared):
         m.d.sync += self.error.valid.eq(bad_row | wrapped)
         m.d.comb += self.error.code.eq(isa.ErrorCode.REGION)
         return m
+
+    def _longest_row(self):
+        """Bytes of the longest row that is inside its regions, or of the longest tile and those that it joins."""
+        config = self.config
+        return config.buffer_size if self.buffer else config.tile_bytes() + config.longest_burst * config.bus_bytes
 
     def _rows(self, m, row, offered, taken):
         """From transfers to rows; returns whether one is found not to be inside its regions."""
@@ -112,29 +124,22 @@ class BurstWalker(Shared):
             row.beats.eq((transfer.row_bytes + (bus_bytes - 1)) >> self.shift), row.tail.eq(transfer.row_bytes - 1),
             row.final.eq(transfer.row_count == 1), row.mark.eq(transfer.mark), row.index.eq(transfer.index),
         ]
-        with m.FSM(name="row"):
-            with m.State("idle"):
-                m.d.comb += self.i.ready.eq(1)
-                m.d.sync += transfer.eq(self.i.payload)
-                with m.If(self.i.valid):
-                    m.next = "address"
-            # Its address and its end are added up, then compared.
-            with m.State("address"):
-                m.next = "inside"
-            with m.State("inside"):
-                m.d.sync += row.inside.eq(inside)
-                m.next = "offer"
-            with m.State("offer"):
-                m.d.comb += [offered.eq(row.inside), bad.eq(~row.inside)]
-                with m.If(bad):
-                    m.next = "dead"
-                with m.Elif(taken):
-                    m.d.sync += transfer.row_count.eq(transfer.row_count - 1)
-                    m.next = "address"
-                    with m.If(row.final):
-                        m.next = "idle"
-            with m.State("dead"):
-                pass
+        state = OneHot("row", ("idle", "address", "inside", "offer", "dead"))
+        m.d.comb += [self.i.ready.eq(state["idle"]), offered.eq(state["offer"] & row.inside),
+                     bad.eq(state["offer"] & ~row.inside)]
+        with m.If(state["idle"]):
+            m.d.sync += transfer.eq(self.i.payload)
+            with m.If(self.i.valid):
+                m.d.sync += state.go("address")
+        # Its address and its end are added up, then compared.
+        with m.If(state["address"]):
+            m.d.sync += state.go("inside")
+        with m.If(state["inside"]):
+            m.d.sync += [row.inside.eq(inside), state.go("offer")]
+        with m.If(bad):
+            m.d.sync += state.go("dead")
+        with m.If(taken):
+            m.d.sync += [transfer.row_count.eq(transfer.row_count - 1), state.go("idle", row.final, "address")]
         return bad
 
     def _region(self, m, name, address, base, size, stride, row_bytes, taken):
@@ -168,41 +173,35 @@ class BurstWalker(Shared):
         ]
         with m.If(self.o.ready):
             m.d.sync += self.o.valid.eq(0)
-        with m.FSM(name="cut"):
-            with m.State("row"):
-                m.d.comb += free.eq(1)
-                with m.If(taken):
-                    m.next = "limit"
-            with m.State("limit"):
-                m.d.sync += limit.eq(Mux(to_page < longest, to_page, longest))
-                # More rows follow that may fill the burst.
-                if not self.buffer:
-                    m.d.sync += short.eq(~rest.final & ~rest.mark & (rest.beats < longest))
-                m.next = "beats"
-            with m.State("beats"):
-                m.d.sync += [beats.eq(Mux(rest.beats <= limit, rest.beats, limit)), last.eq(rest.beats <= limit)]
-                m.next = "burst"
-                # The next row joins this one, and what is to be cut is longer: begin again.
-                with m.If(short):
-                    m.d.comb += [free.eq(1), joins.eq(1)]
-                    m.next = "beats"
-                    with m.If(taken):
-                        m.next = "limit"
-            with m.State("burst"):
-                # With its last burst a row makes room for the next, which is taken in the same cycle.
-                with m.If(~self.o.valid & ~self.stop):
-                    m.d.comb += [free.eq(last), wrapped.eq(~last & onward[32])]
-                    m.d.sync += [rest.memory.eq(onward), rest.beats.eq(rest.beats - beats)]
-                    if self.buffer:
-                        m.d.sync += rest.buffer.eq(rest.buffer + bytes_done)
-                    self._offer(m, rest, beats, last)
-                    m.next = "limit"
-                    with m.If(wrapped):
-                        m.next = "dead"
-                    with m.Elif(last & ~taken):
-                        m.next = "row"
-            with m.State("dead"):
-                pass
+        state, cut = OneHot("cut", ("row", "limit", "beats", "burst", "dead")), Signal()
+        m.d.comb += [
+            joins.eq(state["beats"] & short), cut.eq(state["burst"] & ~self.o.valid),
+            # With its last burst a row makes room for the next, which is taken in the same cycle.
+            free.eq(state["row"] | joins | (cut & last)), wrapped.eq(cut & ~last & onward[32]),
+        ]
+        with m.If(state["row"] & taken):
+            m.d.sync += state.go("limit")
+        with m.If(state["limit"]):
+            m.d.sync += [limit.eq(Mux(to_page < longest, to_page, longest)), state.go("beats")]
+            # More rows follow that may fill the burst.
+            if not self.buffer:
+                m.d.sync += short.eq(~rest.final & ~rest.mark & (rest.beats < longest))
+        with m.If(state["beats"]):
+            m.d.sync += [beats.eq(Mux(rest.beats <= limit, rest.beats, limit)), last.eq(rest.beats <= limit)]
+            with m.If(~short):
+                m.d.sync += state.go("burst")
+            # The next row joins this one, and what is to be cut is longer: begin again.
+            with m.Elif(taken):
+                m.d.sync += state.go("limit")
+        with m.If(cut):
+            m.d.sync += [rest.memory.eq(onward), rest.beats.eq(rest.beats - beats), state.go("limit")]
+            if self.buffer:
+                m.d.sync += rest.buffer.eq(rest.buffer + bytes_done)
+            self._offer(m, rest, beats, last)
+            with m.If(wrapped):
+                m.d.sync += state.go("dead")
+            with m.Elif(last & ~taken):
+                m.d.sync += state.go("row")
         with m.If(taken & joins):
             m.d.sync += [rest.beats.eq(rest.beats + row.beats), rest.final.eq(row.final)]
         with m.Elif(taken):

@@ -5,11 +5,10 @@ from amaranth.lib import stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
-from ..lib.queue import Queue
 from ..ports import Beat, ReadRequest, UnitPort, Write
 from ..shared import Shared, place
 from .bursts import transfers
-from .transfers import BeatWalker, BurstReader, account
+from .transfers import BeatWalker, BurstReader, account, received
 
 __all__ = ["Loader"]
 
@@ -48,8 +47,8 @@ class Loader(Shared):
 
     def build(self, platform):
         m = Module()
-        reader = place(m, "reader", BurstReader(self.config, "load"))
-        queue = place(m, "queue", Queue("load_queue", width=8 * self.config.bus_bytes + 1, depth=reader.depth))
+        reader = place(m, "reader", BurstReader(self.config, "load", BeatWalker.TAKES))
+        queue = place(m, "queue", received(self.config, "load_queue", 8 * self.config.bus_bytes + 1, reader.depth))
         walker = place(m, "walker", BeatWalker(self.config))
         wiring.connect(m, reader.o, walker.i)
         wiring.connect(m, reader.request, wiring.flipped(self.request))
@@ -66,10 +65,10 @@ class Loader(Shared):
             reader.stop.eq(self.stop | dead), reader.left.eq(left),
             queue.i.valid.eq(self.beat.valid), queue.i.payload.eq(Cat(self.beat.data, self.beat.error)),
             failed.eq(queue.o.payload[-1]),
-            left.eq(queue.o.valid & walker.o.valid & (~write.valid | write.ready) & ~dead),
+            left.eq(queue.o.valid & walker.o.valid & (~write.valid | write.ready)),
             queue.o.ready.eq(left), walker.o.ready.eq(left),
         ]
-        m.d.sync += write.valid.eq((left & ~failed) | (write.valid & ~write.ready))
+        m.d.sync += write.valid.eq((left & ~failed & ~dead) | (write.valid & ~write.ready))
         with m.If(left):
             m.d.sync += [write.payload.address.eq(step.address), write.payload.count.eq(step.count),
                          write.payload.data.eq(queue.o.payload[:-1]), final.eq(step.final)]

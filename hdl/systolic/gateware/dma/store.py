@@ -1,7 +1,6 @@
 """The storer: from the unified buffer into memory."""
 
 from amaranth.hdl import Cat, Module, Signal
-from amaranth.lib import wiring
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
@@ -60,9 +59,9 @@ class Storer(Shared):
 
     def build(self, platform):
         m = Module()
-        width = Burst(self.config).size
+        waits = Burst(self.config, "buffer", "beats", "tail")
         walker = place(m, "walker", BurstWalker(self.config, "store_walker"))
-        waiting = place(m, "waiting", Queue("store_burst_queue", width=width, depth=self.WAITING))
+        waiting = place(m, "waiting", Queue("store_burst_queue", width=waits.size, depth=self.WAITING))
         under_way = place(m, "under_way", Queue("store_answer_queue", width=17,
                                                 depth=max(2, self.config.writes_in_flight)))
         transfers(m, self.sequencer.command, walker.i, "write_host_memory")
@@ -73,7 +72,7 @@ class Storer(Shared):
             in_flight.take.eq(begun), in_flight.give.eq(b.valid), self.idle.eq(in_flight.empty),
             walker.o.ready.eq(~aw.valid & waiting.i.ready & in_flight.room & ~stopped),
             begun.eq(walker.o.valid & walker.o.ready),
-            waiting.i.valid.eq(begun), waiting.i.payload.eq(burst),
+            waiting.i.valid.eq(begun), waiting.i.payload.eq(Cat(burst.buffer, burst.beats, burst.tail)),
             under_way.i.valid.eq(begun), under_way.i.payload.eq(Cat(burst.index, burst.final)),
             b.ready.eq(1), under_way.o.ready.eq(b.valid),
         ]
@@ -83,20 +82,21 @@ class Storer(Shared):
             m.d.sync += aw.valid.eq(0)
         m.d.comb += [aw.payload.size.eq(self.config.bus_bytes.bit_length() - 1), aw.payload.burst.eq(INCR)]
 
-        moved = self._move(m, waiting.o)
+        moved = self._move(m, waiting.o, waits(waiting.o.payload))
         failed, (index, final) = b.valid & b.payload.resp[1], (under_way.o.payload[:16], under_way.o.payload[16])
         dead = account(m, self.sequencer, self.config, finished=b.valid & ~b.payload.resp[1] & final,
                        moved=begun | (aw.valid & aw.ready) | moved | b.valid,
                        errors=[(walker.error.valid, walker.error.code, walker.error.index),
                                (failed, isa.ErrorCode.BUS_WRITE, index)])
-        m.d.comb += [stopped.eq(self.stop | dead), walker.stop.eq(stopped)]
+        m.d.comb += stopped.eq(self.stop | dead)
         return m
 
-    def _move(self, m, bursts):
+    def _move(self, m, bursts, burst):
         """From the buffer to W; returns whether a word was asked for or sent."""
         config, read, w = self.config, self.read, self.bus.w
         walker = place(m, "beats", BeatWalker(config))
-        wiring.connect(m, bursts, walker.i)
+        m.d.comb += [walker.i.valid.eq(bursts.valid), bursts.ready.eq(walker.i.ready)]
+        m.d.comb += [walker.i.payload[name].eq(burst[name]) for name in burst.shape().members]
         queue = place(m, "queue", Queue("store_queue", width=w.payload.shape().size, depth=self.QUEUE))
         words = place(m, "words", Credits(most=self.QUEUE))
         asked, sent = Signal(), Signal()

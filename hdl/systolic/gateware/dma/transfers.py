@@ -10,7 +10,7 @@ from ..ports import Error, ReadRequest
 from ..shared import Shared, place
 from .bursts import Burst, BurstWalker, Transfer
 
-__all__ = ["BeatWalker", "BurstReader", "Step", "account"]
+__all__ = ["BeatWalker", "BurstReader", "Step", "account", "received"]
 
 
 class BurstReader(Shared):
@@ -26,6 +26,8 @@ class BurstReader(Shared):
     config : TpuConfig
     name : str
         Begins the names of its modules.
+    kept : tuple of str
+        Fields of a burst that are still of use when it has been asked for.
     options
         Of :class:`BurstWalker`.
 
@@ -37,7 +39,9 @@ class BurstReader(Shared):
         What was asked for, in that order.
     left : In(1)
         A beat has left the receive FIFO, whose room is ``depth`` beats.
-    stop, error
+    stop : In(1)
+        Ask for no burst from now on.
+    error
         See :class:`BurstWalker`.
 
     Attributes
@@ -48,35 +52,37 @@ class BurstReader(Shared):
 
     resets = True
 
-    def __init__(self, config, name, **options):
+    def __init__(self, config, name, kept, **options):
         self.config = config
         self.module_name = f"{name}_bursts"
         self.name = name
+        self.kept = kept
         self.options = options
         self.depth = config.receive_beats
         super().__init__({
             "i": In(stream.Signature(Transfer(config, count_width=options.get("count_width", 16)))),
-            "request": Out(stream.Signature(ReadRequest())), "o": Out(stream.Signature(Burst(config))),
+            "request": Out(stream.Signature(ReadRequest())), "o": Out(stream.Signature(Burst(config, *kept))),
             "left": In(1), "stop": In(1), "error": Out(Error()),
         })
 
     def build(self, platform):
         m = Module()
         walker = place(m, "walker", BurstWalker(self.config, f"{self.name}_walker", **self.options))
-        queue = place(m, "queue", Queue(f"{self.name}_burst_queue", width=Burst(self.config).size,
-                                        depth=self.config.reads_in_flight + 2))
+        queue = place(m, "queue", received(self.config, f"{self.name}_burst_queue", self.o.payload.shape().size,
+                                           self.config.reads_in_flight + 2))
         wiring.connect(m, wiring.flipped(self.i), walker.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
-        asked = Signal()
+        asked, entering = Signal(), Signal.like(self.o.payload)
+        m.d.comb += [entering[name].eq(walker.o.payload[name]) for name in self.kept]
         # Late: the walker offers nothing in the cycle after a burst was taken.
         beats = place(m, "beats", Credits(most=self.depth, at_once=self.config.longest_burst, late=True))
         m.d.comb += [
-            self.request.valid.eq(walker.o.valid & beats.room & queue.i.ready),
+            self.request.valid.eq(walker.o.valid & beats.room & queue.i.ready & ~self.stop),
             self.request.payload.address.eq(walker.o.payload.memory),
             self.request.payload.beats.eq(walker.o.payload.beats),
             asked.eq(self.request.valid & self.request.ready), walker.o.ready.eq(asked),
-            queue.i.valid.eq(asked), queue.i.payload.eq(walker.o.payload),
-            walker.stop.eq(self.stop), self.error.eq(walker.error),
+            queue.i.valid.eq(asked), queue.i.payload.eq(entering),
+            self.error.eq(walker.error),
             beats.take.eq(Mux(asked, walker.o.payload.beats, 0)), beats.give.eq(self.left),
         ]
         return m
@@ -100,15 +106,18 @@ class BeatWalker(Shared):
     Members
     -------
     i : In(stream of Burst)
+        Those fields of it in ``TAKES``.
     o : Out(stream of Step)
     """
 
+    TAKES = "buffer", "beats", "tail", "final", "index"
     resets = True
     module_name = "beat_walker"
 
     def __init__(self, config):
         self.config = config
-        super().__init__({"i": In(stream.Signature(Burst(config))), "o": Out(stream.Signature(Step(config)))})
+        super().__init__({"i": In(stream.Signature(Burst(config, *self.TAKES))),
+                          "o": Out(stream.Signature(Step(config)))})
 
     def build(self, platform):
         m = Module()
@@ -128,6 +137,12 @@ class BeatWalker(Shared):
         with m.Elif(self.o.ready):
             m.d.sync += [step.address.eq(step.address + bus_bytes), left.eq(left - 1), step.last.eq(left == 2)]
         return m
+
+
+def received(config, name, width, depth):
+    """A queue for what comes from memory, its output in registers where FIFOs of the matrix unit have them."""
+    return Queue(name, width=width, depth=depth, stages=config.matrix.fifo_stages,
+                 ecp5=config.matrix.impl.memory == "ecp5_block")
 
 
 def account(m, sequencer, config, *, finished, moved, errors):

@@ -5,10 +5,9 @@ from amaranth.lib import data, stream, wiring
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
-from ..lib.queue import Queue
 from ..ports import Beat, ReadRequest, UnitPort, fields
 from ..shared import Shared, place
-from .transfers import BurstReader, account
+from .transfers import BurstReader, account, received
 
 __all__ = ["WeightReader"]
 
@@ -53,8 +52,10 @@ class WeightReader(Shared):
 
     def build(self, platform):
         m = Module()
-        reader = place(m, "reader", BurstReader(self.config, "weight", count_width=32, buffer=False))
-        queue = place(m, "queue", Queue("weight_beat_queue", width=8 * self.config.bus_bytes + 1, depth=reader.depth))
+        reader = place(m, "reader", BurstReader(self.config, "weight", ("final", "mark", "index"),
+                                               count_width=32, buffer=False))
+        queue = place(m, "queue", received(self.config, "weight_beat_queue", 8 * self.config.bus_bytes + 1,
+                                           reader.depth))
         wiring.connect(m, reader.request, wiring.flipped(self.request))
         self._tiles(m, reader.i)
 

@@ -66,12 +66,12 @@ class Counters(Shared):
         added = Signal.like(turn)
         m.d.sync += [added.eq(turn), self.slot.eq(added)]
         # Memory is not reset: an entry counts only once it has been written.
-        written = Signal(self.SLOTS)
-        m.d.sync += [self.value.eq(Mux(written.bit_select(added, 1), read.data, 0) + residue),
-                     written.bit_select(added, 1).eq(1)]
+        written, known = Signal(self.SLOTS), Signal()
+        m.d.sync += [known.eq(written.bit_select(turn, 1)), written.bit_select(added, 1).eq(1),
+                     self.value.eq(Mux(known, read.data, 0) + residue)]
         m.d.comb += [write.addr.eq(self.slot), write.data.eq(self.value), write.en.eq(1)]
         with m.If(self.clear):
-            m.d.sync += [written.eq(0), residue.eq(0), self.value.eq(0)]
+            m.d.sync += [written.eq(0), known.eq(0), residue.eq(0), self.value.eq(0)]
         return m
 
     def _residue(self, m, turn, slot, name):

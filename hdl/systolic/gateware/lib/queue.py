@@ -17,6 +17,9 @@ class _Storage(Shared):
     ``read`` fetches an entry; with a second stage, ``move`` takes it on into a register behind the memory.
     """
 
+    #: Entries and bits from which on it is to be block RAM, which is slower than LUTs.
+    SHALLOW, BLOCK = 16, 512
+
     def __init__(self, queue_name, width, depth, stages):
         self.module_name = f"{queue_name}_storage_{width}"
         self.depth = depth
@@ -27,7 +30,10 @@ class _Storage(Shared):
 
     def build(self, platform):
         m = Module()
-        m.submodules.memory = storage = memory.Memory(shape=len(self.i), depth=self.depth, init=[])
+        # Synthesis need not care what a read of the entry being written gives, for no such entry is ever used.
+        block = self.depth > self.SHALLOW and len(self.i) * self.depth >= self.BLOCK
+        attributes = {"no_rw_check": 1} | ({"ram_style": "block"} if block else {})
+        m.submodules.memory = storage = memory.Memory(shape=len(self.i), depth=self.depth, init=[], attrs=attributes)
         write, read = storage.write_port(), storage.read_port()
         m.d.comb += [
             write.en.eq(self.write), write.addr.eq(self.write_address), write.data.eq(self.i),
@@ -64,7 +70,7 @@ class Queue(Shared):
         Entries come and go, one a cycle each; an entry can go 1 + ``stages`` cycles after it came.
     """
 
-    SLICE = 64
+    SLICE = 72
     resets = True
 
     def __init__(self, module_name, *, width, depth, stages=1, ecp5=False):

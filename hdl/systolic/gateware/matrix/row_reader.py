@@ -129,14 +129,23 @@ class RowReader(Shared):
                     x     a row      + x_stride    + x_step     as before    + 1
 
         A stride counts from the address at which the present round of its loop began, ``^`` is the pixel at which the
-        present tile began. A step waits here until it is read; with it, what is behind it waits.
+        present tile began. A step waits here until it is read, another one behind it, and then what is behind those.
         """
         config, arch = self.config, self.config.matrix.arch
         walking, placed, fresh, go = Signal(), Signal(), Signal(init=1), Signal()
         command, highest = Signal(Command()), Signal(signed(config.address_width + 1))
         issued = self.sequencer.command
         op, new = fields(command.words, "matrix_multiply"), fields(issued.payload.words, "matrix_multiply")
-        m.d.comb += [issued.ready.eq(~walking & ~placed), go.eq(~valid | advance)]
+        # A step that finds the one before still waiting to be read is kept: so what is behind it waits a cycle later,
+        # for a register and not for the buffer's grant.
+        made, spare, kept = Signal.like(step), Signal.like(step), Signal()
+        m.d.comb += [issued.ready.eq(~walking & ~placed), go.eq(~kept)]
+        with m.If(~valid | advance):
+            m.d.sync += [step.eq(Mux(kept, spare, made)), valid.eq(kept | placed), kept.eq(0)]
+        with m.Elif(go):
+            m.d.sync += kept.eq(placed)
+        with m.If(go):
+            m.d.sync += spare.eq(made)
         with m.If(issued.ready):
             m.d.sync += command.eq(issued.payload)
             # The last address of a whole row; negative for a shorter region. The sequencer has seen to it that the
@@ -149,7 +158,7 @@ class RowReader(Shared):
         with m.If(go):
             m.d.sync += [
                 placed.eq(walking), final.eq(Cat(done.values()).all()), last_c.eq(done["c"]), last_n.eq(done["n"]),
-                last.eq(op.finish & done["c"] & done["kx"] & done["ky"]), valid.eq(placed),
+                last.eq(op.finish & done["c"] & done["kx"] & done["ky"]),
             ]
         outside = (place.address < op.base[:config.address_width]) | (place.address > highest)
         padded = [(size != 0) & (pixel >= size)
@@ -159,16 +168,15 @@ class RowReader(Shared):
         # After reset there is no tile to reuse.
         with m.If(go & placed):
             m.d.sync += fresh.eq(0)
-        with m.If(go):
-            m.d.sync += [
-                step.address.eq(place.address), step.padded.eq(padded[0] | padded[1]), step.beyond.eq(beyond),
-                step.bad.eq(outside & ~(padded[0] | padded[1]) | beyond), step.final.eq(final),
-                step.entry.eq(place.entry), step.switch.eq(place.first_row & (fresh | ~(op.reuse & place.first_tile))),
-                step.k_less.eq(Mux(last_c, op.k_last_less, op.k_less)),
-                step.n_less.eq(Mux(last_n, op.n_last_less, op.n_less)),
-                step.accumulate.eq(~place.first_of_sum | op.accumulate), step.last.eq(last),
-                step.padding.eq(op.padding), step.index.eq(command.index),
-            ]
+        m.d.comb += [
+            made.address.eq(place.address), made.padded.eq(padded[0] | padded[1]), made.beyond.eq(beyond),
+            made.bad.eq(outside & ~(padded[0] | padded[1]) | beyond), made.final.eq(final),
+            made.entry.eq(place.entry), made.switch.eq(place.first_row & (fresh | ~(op.reuse & place.first_tile))),
+            made.k_less.eq(Mux(last_c, op.k_last_less, op.k_less)),
+            made.n_less.eq(Mux(last_n, op.n_last_less, op.n_less)),
+            made.accumulate.eq(~place.first_of_sum | op.accumulate), made.last.eq(last),
+            made.padding.eq(op.padding), made.index.eq(command.index),
+        ]
         return walking | placed
 
     def _count(self, m, walking, go, op, new):

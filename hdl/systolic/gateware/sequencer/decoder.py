@@ -36,6 +36,8 @@ class Decoder(Shared):
         :class:`~systolic.isa.ErrorCode`, or 0. Two cycles after ``words``.
     executor : Out
         Its unit, one bit for each of ``EXECUTORS``; none if the sequencer executes it. Two cycles after ``words``.
+    own : Out
+        One cycle after ``words``: which of the instructions it is that the sequencer executes.
     slot : In
         Number of a region, up to one more than any instruction has.
     exists : Out(1)
@@ -51,6 +53,7 @@ class Decoder(Shared):
         super().__init__({
             "words": In(8 * isa.BYTES), "problem": Out(4),
             "executor": Out(len(EXECUTORS)),
+            "own": Out(data.StructLayout({each.name: 1 for each in isa.INSTRUCTIONS if each.unit == "sequencer"})),
             "slot": In(range(max(map(len, SPACES.values())) + 1)),
             "exists": Out(1), "region": Out(DecodedRegion()),
         })
@@ -60,6 +63,8 @@ class Decoder(Shared):
         # Which instruction it is, one cycle after ``words``.
         self.opcodes = {each.opcode: Signal(name=f"is_{each.name}") for each in isa.INSTRUCTIONS}
         m.d.sync += [flag.eq(self.words[:8] == opcode) for opcode, flag in self.opcodes.items()]
+        m.d.comb += [self.own[each.name].eq(self.opcodes[each.opcode])
+                     for each in isa.INSTRUCTIONS if each.unit == "sequencer"]
         reserved = self._any(m, self._reserved(), "reserved")
         limits = self._any(m, self._limits(), "limit")
         with m.If(~self._is(isa.INSTRUCTIONS)):
@@ -82,9 +87,9 @@ class Decoder(Shared):
         for value, instruction in tests:
             together.setdefault(repr(value), (value, []))[1].append(instruction)
         failed = Signal(len(together), name=name)
-        m.d.sync += failed.eq(Cat(value for value, _ in together.values()))
-        return Cat(bit & self._is(users)
-                   for bit, (_, users) in zip(failed, together.values(), strict=True)).any()
+        m.d.sync += failed.eq(Cat(value & Cat(self.words[:8] == user.opcode for user in users).any()
+                                  for value, users in together.values()))
+        return failed.any()
 
     def _reserved(self):
         """Bits that are reserved in the same instructions, together."""

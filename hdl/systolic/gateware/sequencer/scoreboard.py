@@ -1,11 +1,12 @@
 """The scoreboard: holds an instruction back while one before it still needs the bytes it touches."""
 
-from amaranth.hdl import Cat, Module, Signal
+from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ... import isa
 from ..shared import Shared
+from ..vendor import ecp5_carry
 
 __all__ = ["EXECUTORS", "Region", "Scoreboard"]
 
@@ -45,12 +46,14 @@ class Scoreboard(Shared):
     -------
     executor : In
         Unit of the instruction at hand, one bit for each of ``EXECUTORS``.
+    bound, base : In
+        In the next cycle ``region`` is another one, which has that base. It stays as long as ``bound`` is low.
     region : In
         One of its regions.
     conflict : Out(1)
-        One cycle after ``region``: something that was under way then does not let it go ahead.
+        Two cycles after ``bound`` or more: something that was under way then does not let it go ahead.
     over_output : Out(1)
-        One cycle after ``region``: it overlaps what the instruction at hand writes, the first of its regions kept.
+        The same: it overlaps what the instruction at hand writes, the first of its regions kept.
     store, slot : In
         Keep ``region`` as that of this number, from 0 on. Not while ``full``.
     issue : In(1)
@@ -68,15 +71,20 @@ class Scoreboard(Shared):
 
     def __init__(self, config):
         self.buffer_bits = config.address_width
+        self.ecp5 = config.matrix.ecp5
         slots = max(map(len, SPACES.values()))
         super().__init__({
-            "executor": In(len(EXECUTORS)), "region": In(Region()), "conflict": Out(1), "over_output": Out(1),
+            "executor": In(len(EXECUTORS)), "bound": In(1), "base": In(33), "region": In(Region()),
+            "conflict": Out(1), "over_output": Out(1),
             "store": In(1), "slot": In(range(slots)), "issue": In(1),
             "done": In(len(EXECUTORS)), "full": Out(len(EXECUTORS)), "quiet": Out(1),
         })
 
     def build(self, platform):
         m = Module()
+        # First its base is compared with the ends of those under way, a cycle later its end with their bases.
+        self.place = Signal(33)
+        m.d.comb += self.place.eq(Mux(self.bound, self.base, self.region.end))
         conflicts, busy, over = [], [], []
         for number, executor in enumerate(EXECUTORS):
             chosen = self.executor[number]
@@ -117,7 +125,17 @@ class Scoreboard(Shared):
                     m.d.sync += used.eq(0)
             with m.If(self.slot == slot):
                 m.d.sync += [used.eq(1), writes.eq(region.writes), base.eq(region.base), end.eq(region.end)]
-        overlap = (region.base[:bits] < end) & (base < region.end[:bits])
+        below, overlap = self._less(m, name, self.place[:bits], end, base), Signal(name=f"{name}_overlap")
+        begins = Signal(name=f"{name}_begins")
+        with m.If(self.bound):
+            m.d.sync += begins.eq(below)
+        m.d.comb += overlap.eq(begins & ~below)
         # Of two units: unless both only read. Of one: a read of what the older one writes.
         hazard = (region.writes & ~same_unit) | (writes & ~(same_unit & region.writes))
         return used & overlap & (region.memory == (space == "memory")), hazard
+
+    def _less(self, m, name, place, end, base):
+        """With ``bound`` whether the place is before the end, else whether it is not behind the base."""
+        if self.ecp5:
+            return ecp5_carry.less(m, f"{name}_less", place, self.bound, end, base)
+        return Mux(self.bound, place < end, place <= base)

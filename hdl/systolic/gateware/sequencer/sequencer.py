@@ -1,11 +1,12 @@
 """The sequencer: takes a program from memory and hands its instructions to the units."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
-from amaranth.lib import data, enum, stream
+from amaranth.lib import data, stream
 from amaranth.lib.wiring import In, Out
 
 from ... import isa, registers
-from ..ports import Beat, Command, HostPort, ReadRequest, UnitPort, fields
+from ..lib.one_hot import OneHot
+from ..ports import Beat, Command, Error, HostPort, ReadRequest, UnitPort, fields
 from ..shared import Shared, place
 from .decoder import Decoder
 from .fetch import Fetcher
@@ -20,22 +21,22 @@ _EXECUTES = {"nop", "halt", "sync", "interrupt", "debug_tag", "set_configuration
 PATIENCE = registers.register("WATCHDOG").field("cycles").reset
 
 
-class State(enum.Enum, shape=4):  # type: ignore[call-arg]
-    """What the sequencer does in a cycle."""
-
-    IDLE = 0      # waits for a doorbell
-    LOAD = 1      # takes the next instruction from the fetcher
-    DECODE = 2    # two cycles of the decoder
-    JUDGE = 3
-    SELECT = 4    # look what is to be done
-    BOUND = 5     # three cycles a region: compute its end, the first as soon as the unit has room,
-    MEET = 6      # compare it with those under way, and look whether there is one more,
-    COMPARE = 7   # and wait as long as it conflicts with what is under way
-    ISSUE = 8     # hand the instruction to its unit, if the one before has left the door
-    QUIET = 9     # wait until no unit has anything to do
-    DRAIN = 10    # throw away what was fetched beyond halt
-    STOPPING = 11  # an error: wait for the bus, as long as the watchdog allows
-    STOPPED = 12
+#: What the sequencer does in a cycle.
+_STATES = (
+    "idle",      # waits for a doorbell
+    "load",      # takes the next instruction from the fetcher
+    "decode",    # two cycles of the decoder
+    "judge",
+    "select",    # look what is to be done
+    "bound",     # three cycles a region: compute its end, the first as soon as the unit has room,
+    "meet",      # compare it with those under way, and look whether there is one more,
+    "compare",   # and wait as long as it conflicts with what is under way
+    "issue",     # hand the instruction to its unit, if the one before has left the door
+    "quiet",     # wait until no unit has anything to do
+    "drain",     # throw away what was fetched beyond halt
+    "stopping",  # an error: wait for the bus, as long as the watchdog allows
+    "stopped",
+)
 
 
 class Sequencer(Shared):
@@ -88,13 +89,13 @@ class Sequencer(Shared):
 
     def build(self, platform):
         m = Module()
-        self.state, self.index = Signal(State), Signal(16)
+        self.state, self.index = OneHot("state", _STATES), Signal(16)
         self.words, self.rounding, self.in_place = Signal(8 * isa.BYTES), Signal(2), Signal()
         self.fetcher = place(m, "fetcher", Fetcher(self.config))
         self.decoder = place(m, "decoder", Decoder(self.config))
         self.scoreboard = place(m, "scoreboard", Scoreboard(self.config))
         self.problem, self.onward = Signal(data.StructLayout({"valid": 1, "code": 4})), Signal()
-        opcode, leftover = self.words[:8], self._leftover(m)
+        leftover = self._leftover(m)
 
         m.d.sync += [self.problem.valid.eq(0), self.onward.eq(0)]
         with m.If(self.onward):
@@ -102,20 +103,19 @@ class Sequencer(Shared):
         self._fetch(m)
         m.d.comb += [self.decoder.words.eq(self.words), self.scoreboard.done.eq(Cat(each.done for each in self.units))]
         m.d.sync += [self.host.halted.eq(0), self.host.interrupted.eq(0), self.host.failed.eq(0), self.issued.eq(0)]
-        with m.Switch(self.state):
-            with m.Case(State.IDLE):
-                self._begin(m)
-            with m.Case(State.DECODE):
-                m.d.sync += self.state.eq(State.JUDGE)
-            with m.Case(State.JUDGE):
-                m.d.sync += self.state.eq(State.SELECT)
-            with m.Case(State.SELECT):
-                self._dispatch(m, opcode)
-            with m.Case(State.QUIET):
-                self._quiet(m, opcode, leftover)
-            with m.Case(State.DRAIN):
-                with m.If(self.fetcher.empty):
-                    m.d.sync += [self.state.eq(State.IDLE), self.host.running.eq(0), self.host.halted.eq(1)]
+        with m.If(self.state["idle"]):
+            self._begin(m)
+        with m.If(self.state["decode"]):
+            m.d.sync += self.state.go("judge")
+        with m.If(self.state["judge"]):
+            m.d.sync += self.state.go("select")
+        with m.If(self.state["select"]):
+            self._dispatch(m)
+        with m.If(self.state["quiet"]):
+            self._quiet(m, leftover)
+        with m.If(self.state["drain"] & self.fetcher.empty):
+            m.d.sync += self.state.go("idle")
+            m.d.sync += [self.host.running.eq(0), self.host.halted.eq(1)]
         self._regions(m)
         self._issue(m)
         self._supervise(m)
@@ -127,7 +127,7 @@ class Sequencer(Shared):
 
     def _next(self, m):
         """On to the next instruction."""
-        m.d.sync += [self.state.eq(State.LOAD), self.onward.eq(1), self.issued.eq(1)]
+        m.d.sync += [self.state.go("load"), self.onward.eq(1), self.issued.eq(1)]
 
     def _begin(self, m):
         m.d.sync += self.index.eq(0)
@@ -137,7 +137,7 @@ class Sequencer(Shared):
             with m.If(self.host.address[:6].any() | (self.host.length == 0)):
                 self._fail(m, isa.ErrorCode.FETCH)
             with m.Else():
-                m.d.sync += self.state.eq(State.LOAD)
+                m.d.sync += self.state.go("load")
                 m.d.comb += self.fetcher.start.eq(1)
 
     def _fetch(self, m):
@@ -151,9 +151,9 @@ class Sequencer(Shared):
             fetcher.beat.eq(self.fetch_beat),
             self.fetch_request.valid.eq(fetcher.request.valid), self.fetch_request.payload.eq(fetcher.request.payload),
             fetcher.request.ready.eq(self.fetch_request.ready),
-            fetcher.o.ready.eq((self.state == State.LOAD) | (self.state == State.DRAIN)),
+            fetcher.o.ready.eq(self.state["load"] | self.state["drain"]),
         ]
-        with m.If(self.state == State.LOAD):
+        with m.If(self.state["load"]):
             with m.If(ended):
                 self._fail(m, isa.ErrorCode.END)
             with m.Elif(fetcher.o.valid):
@@ -161,37 +161,37 @@ class Sequencer(Shared):
                 with m.If(fetcher.o.payload[-1]):
                     self._fail(m, isa.ErrorCode.FETCH)
                 with m.Elif(loaded == fetcher.beats - 1):
-                    m.d.sync += [self.state.eq(State.DECODE), loaded.eq(0)]
+                    m.d.sync += [self.state.go("decode"), loaded.eq(0)]
 
-    def _dispatch(self, m, opcode):
+    def _dispatch(self, m):
         """What the decoder says is known now, and so is the first region."""
-        decoder = self.decoder
+        decoder, own = self.decoder, self.decoder.own
         with m.If(decoder.problem != 0):
             self._fail(m, decoder.problem)
         with m.Elif(decoder.executor.any()):
-            m.d.sync += self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE))
+            m.d.sync += self.state.go("bound", decoder.exists, "issue")
         with m.Else():
-            waits = Cat(opcode == each.opcode for each in isa.INSTRUCTIONS if each.waits).any()
-            with m.If(waits):
-                m.d.sync += self.state.eq(State.QUIET)
+            with m.If(Cat(own[each.name] for each in isa.INSTRUCTIONS if each.waits).any()):
+                m.d.sync += self.state.go("quiet")
             with m.Else():
                 self._next(m)
-                with m.If(opcode == _OPCODE["debug_tag"]):
+                with m.If(own.debug_tag):
                     m.d.sync += self.host.debug_tag.eq(fields(self.words, "debug_tag").tag)
-                with m.If(opcode == _OPCODE["set_configuration"]):
+                with m.If(own.set_configuration):
                     m.d.sync += self.rounding.eq(fields(self.words, "set_configuration").rounding)
 
-    def _quiet(self, m, opcode, leftover):
+    def _quiet(self, m, leftover):
         """sync, interrupt and halt take effect when nothing is under way."""
+        own = self.decoder.own
         with m.If(self.scoreboard.quiet & self.rows_empty):
-            with m.If(opcode != _OPCODE["halt"]):
+            with m.If(~own.halt):
                 self._next(m)
-                m.d.sync += self.host.interrupted.eq(opcode == _OPCODE["interrupt"])
+                m.d.sync += self.host.interrupted.eq(own.interrupt)
             with m.Elif(leftover):
                 self._fail(m, isa.ErrorCode.LEFTOVER)
             with m.Else():
                 m.d.comb += self.fetcher.cancel.eq(1)
-                m.d.sync += [self.state.eq(State.DRAIN), self.issued.eq(1)]
+                m.d.sync += [self.state.go("drain"), self.issued.eq(1)]
 
     def _leftover(self, m):
         """Whether there are tiles or results that no instruction has taken; long before all that is quiet."""
@@ -213,25 +213,26 @@ class Sequencer(Shared):
         # Late by a cycle, and never wrong: only an issue fills an entry, and the next instruction has yet to be loaded.
         m.d.sync += self.room.eq(~(scoreboard.full & decoder.executor).any())
         m.d.comb += [scoreboard.region.eq(region), scoreboard.slot.eq(slot),
-                     scoreboard.executor.eq(decoder.executor), scoreboard.store.eq(self.state == State.MEET)]
-        with m.If(self.state == State.DECODE):
+                     scoreboard.bound.eq(self.state["bound"]), scoreboard.base.eq(decoder.region.base),
+                     scoreboard.executor.eq(decoder.executor), scoreboard.store.eq(self.state["meet"])]
+        with m.If(self.state["decode"]):
             m.d.sync += [slot.eq(0), decoder.slot.eq(0), self.in_place.eq(0)]
-        with m.If(self.state == State.BOUND):
+        with m.If(self.state["bound"]):
             m.d.sync += [region.base.eq(decoder.region.base), region.end.eq(decoder.region.base + decoder.region.size),
                          region.memory.eq(decoder.region.memory), region.writes.eq(decoder.region.writes),
                          streamed.eq(decoder.region.streamed), fits.eq(decoder.region.in_place)]
             with m.If(self.room):
-                m.d.sync += [decoder.slot.eq(slot + 1), self.state.eq(State.MEET)]
-        with m.If(self.state == State.MEET):
+                m.d.sync += [decoder.slot.eq(slot + 1), self.state.go("meet")]
+        with m.If(self.state["meet"]):
             m.d.sync += [outside.eq(~region.memory & (region.end > self.config.buffer_size)),
-                         self.state.eq(State.COMPARE)]
-        with m.If(self.state == State.COMPARE):
+                         self.state.go("compare")]
+        with m.If(self.state["compare"]):
             with m.If(outside):
                 self._fail(m, isa.ErrorCode.BUFFER)
             with m.Elif(streamed & scoreboard.over_output & ~fits):
                 self._fail(m, isa.ErrorCode.OVERLAP)
             with m.Elif(~scoreboard.conflict):
-                m.d.sync += [slot.eq(decoder.slot), self.state.eq(Mux(decoder.exists, State.BOUND, State.ISSUE)),
+                m.d.sync += [slot.eq(decoder.slot), self.state.go("bound", decoder.exists, "issue"),
                              self.in_place.eq(self.in_place | (streamed & scoreboard.over_output))]
 
     def _issue(self, m):
@@ -239,7 +240,7 @@ class Sequencer(Shared):
         executor, free = self.decoder.executor, Signal()
         valid = Cat(each.command.valid for each in self.units)
         m.d.sync += free.eq(~(valid & executor).any())
-        m.d.comb += self.scoreboard.issue.eq((self.state == State.ISSUE) & free & self.room)
+        m.d.comb += self.scoreboard.issue.eq(self.state["issue"] & free & self.room)
         with m.If(self.scoreboard.issue):
             self._next(m)
         for number, (name, unit) in enumerate(zip(EXECUTORS, self.units, strict=True)):
@@ -254,24 +255,27 @@ class Sequencer(Shared):
     def _supervise(self, m):
         """The first error stops the machine; without one, a watchdog does when nothing moves any more."""
         host, overdue = self.host, self._watch(m)
-        late = overdue & (host.watchdog.any() | (self.state == State.DRAIN))
-        # The last that is valid counts: of errors in one cycle the sequencer's own give way to the units', the first
-        # unit's comes before all others.
+        guarded, found = Signal(), Signal(Error())
+        m.d.sync += [guarded.eq(host.watchdog.any()), found.valid.eq(0)]
+        # The last that is valid counts: the first unit's.
+        for each in reversed(self.units):
+            with m.If(each.error.valid):
+                m.d.sync += found.eq(each.error)
         errors = [(self.problem.valid, self.problem.code, self.index),
                   (host.busy_error, isa.ErrorCode.BUSY, self.index),
-                  (late, isa.ErrorCode.WATCHDOG, self.index),
-                  *((each.error.valid, each.error.code, each.error.index) for each in reversed(self.units))]
+                  (overdue & (guarded | self.state["drain"]), isa.ErrorCode.WATCHDOG, self.index),
+                  (found.valid, found.code, found.index)]
         with m.If(host.running & ~self.stop):
             for valid, code, index in errors:
                 with m.If(valid):
-                    m.d.sync += [self.stop.eq(1), self.state.eq(State.STOPPING), host.running.eq(1), host.halted.eq(0),
+                    m.d.sync += [self.stop.eq(1), self.state.go("stopping"), host.running.eq(1), host.halted.eq(0),
                                  host.error_code.eq(code), host.error_index.eq(index)]
         m.d.comb += host.bus_dead.eq(host.stopped & ~self.bus_idle)
         with m.If(self.stop & ~host.stopped):
             m.d.comb += self.fetcher.cancel.eq(1)
-            m.d.sync += self.state.eq(State.STOPPING)
+            m.d.sync += self.state.go("stopping")
             with m.If(self.bus_idle | overdue):
-                m.d.sync += [host.stopped.eq(1), host.running.eq(0), host.failed.eq(1), self.state.eq(State.STOPPED)]
+                m.d.sync += [host.stopped.eq(1), host.running.eq(0), host.failed.eq(1), self.state.go("stopped")]
 
     def _watch(self, m):
         """Whether nothing has moved for as long as the watchdog allows; after an error, nothing on the bus."""

@@ -2,7 +2,7 @@
 
 from amaranth.hdl import Const, Instance, Signal, signed
 
-__all__ = ["carry_chain", "equal"]
+__all__ = ["carry_chain", "equal", "gated_sum", "less"]
 
 
 def carry_chain(m, name, halves, carry_in):
@@ -34,10 +34,42 @@ def carry_chain(m, name, halves, carry_in):
     return total
 
 
+# Of half a CCU2C: propagates A ^ (B & C | D), generates A.
+_ADD_GATED = 0x556A
+
+
+def gated_sum(m, name, a, b, gate, c):
+    """``a + (b where gate | c)`` in as many bits as each of ``a``, ``b`` and ``c`` has: one LUT a bit, where synthesis
+    takes two or three.
+
+    Parameters as those of :func:`carry_chain`; ``gate`` is one bit.
+    """
+    halves = [(_ADD_GATED, *bits, gate, d) for *bits, d in zip(a, b, c, strict=True)]
+    halves += [(_PASS, *(Const(0, 1),) * 4)] * (len(halves) % 2)
+    return carry_chain(m, name, halves, 0)[:len(a)].as_signed()
+
+
 # Of half a CCU2C with C = 0 and D = 1: lets the carry pass if A = B, else makes one.
 _DIFFERENT = 0x090F
+# Lets the carry pass if A is what B chooses, C or else D; else makes one if A is 0.
+_LESS = 0xA695
+# With D = 1: the carry is A.
+_SET = 0x000A
 # The sum bit is the carry that came.
 _PASS = 0x0000
+
+
+def less(m, name, a, first, b, c):
+    """Where ``first``, whether ``a`` is less than ``b``; else, whether it is at most ``c``: a choice and a comparison
+    in one LUT a bit. All unsigned.
+
+    Parameters as those of :func:`carry_chain`; ``a``, ``b`` and ``c`` are of one width.
+    """
+    zero, one = Const(0, 1), Const(1, 1)
+    halves = [(_SET, ~first, zero, zero, one)]
+    halves += [(_LESS, bit, first, *bits) for bit, *bits in zip(a, b, c, strict=True)]
+    halves += [(_PASS, zero, zero, zero, zero)] * (2 - len(halves) % 2)
+    return carry_chain(m, name, halves, 0)[len(a) + 1]
 
 
 def equal(m, name, a, b):

@@ -30,6 +30,7 @@ def run(simulate, rounding, x, records, addends=None, bias=0):
     async def testbench(ctx):
         ctx.set(unit.fp32, rounding == "fp32")
         ctx.set(unit.bias, bias)
+        ctx.set(unit.take, 1)
         for cycle in range(count + Requantise.LATENCY):
             if cycle < count:
                 ctx.set(unit.x, int(x[cycle]))

@@ -13,6 +13,8 @@ from systolic.tpu_config import tpu_preset
 from systolic_sim.golden import activation as golden
 
 LANES = {lanes: dataclasses.replace(tpu_preset("tpu_4x4"), lanes=lanes) for lanes in (1, 2, 3, 4)}
+# By reads of the unified buffer that a parameter record takes.
+READS = {3: LANES[4], **{reads: dataclasses.replace(LANES[4], bus_bytes=16 // reads) for reads in (1, 2)}}
 COLS = 4
 # Of the buffer: what is read, then parameter records, then what is written.
 INPUTS, RECORDS, OUTPUTS, END = 0, 2048, 4096, 8192
@@ -189,14 +191,15 @@ class Programs:
         self.commands.append(command(isa.operation("load_table", from_base=base), len(self.commands), rounding))
 
 
-@pytest.mark.parametrize("lanes", LANES)
+@pytest.mark.parametrize("machine, lanes", [*((LANES[lanes], lanes) for lanes in LANES), (READS[1], 4), (READS[2], 4)],
+                         ids=[*(f"{lanes} lanes" for lanes in LANES), "a read a record", "two reads a record"])
 @pytest.mark.parametrize("seed, supplied", [(0, 1), (1, 0.4), (2, 1), (3, 0.1)])
-def test_random_programs(simulate, lanes, seed, supplied):
+def test_random_programs(simulate, machine, lanes, seed, supplied):
     """Every write of every instruction in order, and as many dones."""
     programs = Programs(np.random.default_rng((lanes, seed)), lanes)
     for _ in range(18):
         programs.grow()
-    bench = Bench(LANES[lanes], programs.buffer).run(simulate, programs.commands, programs.rows, supplied=supplied)
+    bench = Bench(machine, programs.buffer).run(simulate, programs.commands, programs.rows, supplied=supplied)
     assert bench.bytes_written == programs.want
     assert len({data for _, data in programs.want}) > 20
     assert len(bench.dones) == len(programs.commands) and not bench.errors
@@ -207,16 +210,17 @@ def scaled(**values):
     return {"base": OUTPUTS, "size": END - OUTPUTS, "parameters": RECORDS} | values
 
 
-def timing(simulate, lanes, operations, rows=0):
+def timing(simulate, machine, operations, rows=0):
     """The bench after instructions on a buffer of zeros."""
     rows = np.zeros((rows, COLS), np.int32)
-    return Bench(LANES[lanes], np.zeros(END, np.uint8)).run(simulate, map(command, operations), rows)
+    return Bench(machine, np.zeros(END, np.uint8)).run(simulate, map(command, operations), rows)
 
 
 @pytest.mark.parametrize("lanes", LANES)
 def test_a_group_a_cycle_and_its_latency(simulate, lanes):
     """Rows without a gap between them, each popped with its last group; its bytes 17 cycles later."""
-    bench = timing(simulate, lanes, [isa.operation("activate", **scaled(x_count=20, x_stride=4, channels=4))], rows=20)
+    operation = isa.operation("activate", **scaled(x_count=20, x_stride=4, channels=4))
+    bench = timing(simulate, LANES[lanes], [operation], rows=20)
     groups = -(-4 // lanes)
     writes = [cycle for cycle, _, _ in bench.writes]
     assert writes == list(range(writes[0], writes[0] + 20 * groups))
@@ -229,16 +233,18 @@ def test_cycles_of_pool_and_add(simulate, name, cycles):
     """A pixel a cycle, three cycles a group."""
     window = {"kx_count": 4, "ky_count": 3, "start": 0} if name == "pool" else {"other_base": 0, "other_size": 2048}
     operation = isa.operation(name, **scaled(x_count=9, channels=4, from_base=0, from_size=2048, **window))
-    writes = [cycle for cycle, _, _ in timing(simulate, 2, [operation]).writes]
+    writes = [cycle for cycle, _, _ in timing(simulate, LANES[2], [operation]).writes]
     assert writes == list(range(writes[0], writes[0] + 18 * cycles, cycles))
 
 
-@pytest.mark.parametrize("per_channel, cycles", [(0, 18), (1, 20)])
-def test_the_next_instruction_follows_soon(simulate, per_channel, cycles):
+@pytest.mark.parametrize("reads, per_channel, cycles", [(1, 0, 18), (1, 1, 20), (2, 0, 18), (2, 1, 24), (3, 0, 19),
+                                                        (3, 1, 28)])
+def test_the_next_instruction_follows_soon(simulate, reads, per_channel, cycles):
     """Its records come while the last outputs are under way: so many cycles from group to group."""
+    assert READS[reads].record_reads == reads
     operation = isa.operation("activate", **scaled(x_count=5, channels=4, per_channel=per_channel,
                                                    parameters_size=64))
-    bench = timing(simulate, 4, [operation] * 3, rows=15)
+    bench = timing(simulate, READS[reads], [operation] * 3, rows=15)
     gaps = np.diff([cycle for cycle, _, _ in bench.writes])
     assert sorted(set(gaps.tolist())) == [1, cycles]
 
@@ -283,4 +289,4 @@ def test_region_errors(simulate, name, values, writes):
     inputs = [(values[f"{side}_base"], values[f"{side}_size"]) for side in ("from", "other")
               if f"{side}_base" in values]
     for _, address in bench.reads:
-        assert inside(address, 16, *records) or any(inside(address, 2, *region) for region in inputs)
+        assert inside(address, LANES[2].banks, *records) or any(inside(address, 2, *region) for region in inputs)
