@@ -118,7 +118,7 @@ def _tell(figures, folder):
     if figures["note"]:
         print(figures["note"])
     if path := figures["critical_path"]:
-        print(f"critical: {path['start']} to {path['end']}, {path['delay']} ns, {path['routing']} of them routing")
+        print(f"critical: {path['start']} to {path['end']}, {path['delay']} ns, {path['routing']} of it routing")
     print(f"{folder}/report.md")
 
 

@@ -89,7 +89,7 @@ def blocks(results):
 def _table(results):
     yield from (
         "| board | FPGA | unit | LUT | FF | DSP | block RAM | clock MHz | Fmax MHz | GOPS | bitstream, bytes "
-        "| verdict in simulation, with a fault |", "|" + "---|" * 12)
+        "| simulation verdict, without and with fault |", "|" + "---|" * 12)
     yield from (_row(*result) for result in results)
 
 
@@ -120,7 +120,7 @@ def _transcripts(results):
 
 
 def _loading(results):
-    yield from ("| board | command | |", "|---|---|---|")
+    yield from ("| board | command | note |", "|---|---|---|")
     for target in {target.board.name: target for target, _ in results}.values():
         bitstream = f"build/fpga/{target.board.name}/{target.board.name}.{target.board.device.family.bitstream}"
         yield f"| {target.board.title} | `{target.board.program.format(bitstream=bitstream)}` | {target.board.note} |"

@@ -89,10 +89,10 @@ ENTRIES = (
     Entry(title="8x8 int8 array on DSPs", config=preset("ecp5_8x8"), goal="190 MHz, 24 LUT per MAC",
           rival="93 MHz, 102 LUT per MAC"),
     Entry(title="8x8 int8 array in LUTs", config=_LUT_8X8, goal="160 MHz, 100 LUT per MAC",
-          rival="114 MHz, 324 LUT per MAC, multipliers left to Yosys"),
+          rival="114 MHz, 324 LUT per MAC, multipliers inferred by Yosys"),
     Entry(title="12x12 int8 array on DSPs", config=preset("ecp5_12x12"), goal="160 MHz", rival="51 MHz",
           picture="fpga_12x12.svg"),
-    Entry(title="24x26 int8 array, 6 rows on DSPs and 18 in LUTs", config=_HYBRID, goal="140 GOPS, better 200",
+    Entry(title="24x26 int8 array, 6 rows on DSPs and 18 in LUTs", config=_HYBRID, goal="140 GOPS, ideally 200",
           rival="29 GOPS", freq=200.0, patience=7200, picture="fpga_hybrid.svg"),
     Entry(title="4x4 bf16 array", config=_bf16(4), goal="125 MHz, 530 LUT per MAC",
           rival="134 MHz, 384 LUT, sums in bf16"),
@@ -224,8 +224,8 @@ def _critical(result):
     path, title = result.figures["critical_path"], result.entry.title
     if path is None:
         return f"* {title}: no path between registers"
-    return f"* {title}: `{path['start']}` to `{path['end']}`, {path['delay']} ns, {path['routing']} of them routing."
+    return f"* {title}: `{path['start']}` to `{path['end']}`, {path['delay']} ns, {path['routing']} of it routing."
 
 
 def _plan(entry):
-    return f"{entry.title}, the seed at the median:\n\n![Floor plan]({entry.picture})\n"
+    return f"{entry.title}, median seed:\n\n![Floor plan]({entry.picture})\n"
