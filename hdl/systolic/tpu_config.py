@@ -26,18 +26,18 @@ class TpuConfig:
     matrix : Config
         The matrix unit, int8. Its result FIFO holds the sums of one product while the next is computed.
     lanes : int
-        Channels that the activation unit works on at a time. 1 to C.
+        Channels that the activation unit processes per cycle. 1 to C.
     buffer_size : int
-        Bytes of the unified buffer: a multiple of ``banks``, up to 2**30.
+        Size of the unified buffer in bytes. A multiple of ``banks``, up to 2**30.
     bus_bytes : int
-        Width of the memory bus in bytes: a power of two from 4 to 64.
+        Width of the memory bus in bytes. A power of two from 4 to 64.
     burst_beats : int
-        Longest burst on the memory bus. 1 to 256.
+        Maximum length of a burst on the memory bus in beats. 1 to 256.
     reads_in_flight : int
-        Read bursts that may be in flight. 1 to 64. The receive FIFOs of weights and load have room for all their
-        words, so these decide up to which latency memory delivers a word per cycle: see ``covered_latency``.
+        Maximum number of outstanding read bursts. 1 to 64. It sets the size of the receive FIFOs of weights and load,
+        and the memory latency up to which they receive one word per cycle: see ``covered_latency``.
     writes_in_flight : int
-        Write bursts that may be in flight. 1 to 64.
+        Maximum number of outstanding write bursts. 1 to 64.
     name : str
         Of the Verilog top.
 

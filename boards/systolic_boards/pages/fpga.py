@@ -125,15 +125,15 @@ _OTHERS = (
 def add(subparsers):
     """Add the parser of ``systolic fpga-table``."""
     parser = subparsers.add_parser(
-        "fpga-table", help="place and route the table of docs/fpga.md",
-        description=f"Place and route every entry of the table, {_SEEDS} seeds each, and refill the page and its "
-        "floor plans. Finished seeds are kept: an interrupted run goes on where it was. An entry that cannot be built "
-        "is reported in its row.")
-    parser.add_argument("--out", default="docs/fpga.md", help="Markdown file to refill (%(default)s)")
-    parser.add_argument("--only", metavar="TEXT", help="just the entries with this in their titles; writes nothing")
+        "fpga-table", help="place and route all designs of docs/fpga.md, and update it",
+        description=f"Place and route every entry of the table, {_SEEDS} seeds each, and update the page and its "
+        "floor plans. Finished seeds are kept: an interrupted run resumes. If an entry cannot be built, its row gives "
+        "the reason.")
+    parser.add_argument("--out", default="docs/fpga.md", help="Markdown file to update (%(default)s)")
+    parser.add_argument("--only", metavar="TEXT", help="entries with TEXT in their titles; the page is not updated")
     parser.add_argument("--seeds", type=int, choices=range(1, _SEEDS + 1), metavar="N",
-                        default=_SEEDS, help=f"of each entry, 1 to {_SEEDS} (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="placements at a time (%(default)s)")
+                        default=_SEEDS, help=f"number of seeds, 1 to {_SEEDS} (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="seeds to run in parallel (%(default)s)")
     parser.set_defaults(run=_run)
 
 
