@@ -7,7 +7,8 @@ instruction after them wait until then.
 """
 
 import collections
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +20,7 @@ from systolic.isa import ErrorCode, Operation
 from systolic.tpu_config import TpuConfig
 from systolic_sim.check.accesses import Tiles, check_instruction
 from systolic_sim.check.flow import Flow
+from systolic_sim.check.program import advice
 from systolic_sim.golden import activation
 from systolic_sim.golden.layout import unpack_diagonals, unpack_records, unpack_tiles
 from systolic_sim.golden.matrix_unit import MatrixUnit
@@ -41,12 +43,20 @@ class EmulatorError(UserError, RuntimeError):
         side. ``code`` and ``index`` are of the first in the program.
     """
 
-    def __init__(self, code: ErrorCode, index: int | None,
-                 others: Iterable[tuple[ErrorCode, int | None]] = ()) -> None:
-        self.code, self.index = code, index
+    def __init__(self, code: ErrorCode, index: int | None, others: Iterable[tuple[ErrorCode, int | None]] = (),
+                 why: Callable[[], str] | None = None) -> None:
+        self.code, self.index, self._why = code, index, why
         self.possible = {(code, index), *others}
-        where = "" if index is None else f"instruction {index}: "
-        super().__init__(f"{where}{code.doc} (error {code:d})")
+        super().__init__(code, index)
+
+    @functools.cached_property
+    def detail(self) -> str:
+        """What exactly is wrong: field, loop indices and address, as far as they are known; else empty."""
+        return self._why() if self._why else ""
+
+    def __str__(self) -> str:
+        where = "" if self.index is None else f"instruction {self.index}: "
+        return f"{where}{self.code.doc} (error {self.code:d}){f': {self.detail}' if self.detail else ''}"
 
 
 class Emulator:
@@ -126,7 +136,8 @@ class Emulator:
         flow = Flow(self.config, answers=self._answers, fresh=self._fresh).run(code, beyond=beyond)
         if flow.errors:
             (error, index), *_ = flow.errors
-            raise EmulatorError(error, index, flow.errors)
+            raise EmulatorError(error, index, flow.errors,
+                                functools.partial(advice, self.config, code, error, index, self._answers))
         for operation in flow.program:
             if operation.instruction.unit == "activation":
                 self._waiting.append((operation, self._rounding))
