@@ -76,17 +76,17 @@ class TpuConfig:
 
     @property
     def banks(self) -> int:
-        """Bytes that the unified buffer reads in a cycle, from any address: a bank of memory each."""
+        """Bytes that the unified buffer reads per cycle, at any address; one memory bank each."""
         return 1 << (max(self.matrix.arch.rows, self.lanes, self.bus_bytes) - 1).bit_length()
 
     @property
     def write_bytes(self) -> int:
-        """Bytes that the unified buffer writes in a cycle, from any address."""
+        """Bytes that the unified buffer writes per cycle, at any address."""
         return 1 << (max(self.lanes, self.bus_bytes) - 1).bit_length()
 
     @property
     def record_reads(self) -> int:
-        """Reads of the unified buffer that a parameter record takes: of its 16 bytes, 12 are of use."""
+        """Reads of the unified buffer per parameter record: 12 of its 16 bytes are used."""
         return -(-12 // self.banks)
 
     @property
@@ -96,7 +96,7 @@ class TpuConfig:
 
     @property
     def groups(self) -> int:
-        """Steps the activation unit takes for a row of sums."""
+        """Steps of the activation unit per row of sums."""
         return -(-self.matrix.arch.cols // self.lanes)
 
     @property
@@ -106,7 +106,7 @@ class TpuConfig:
 
     @property
     def receive_beats(self) -> int:
-        """Beats that weights or load may have asked for and not used yet. Two bursts at least: one comes, one goes."""
+        """Beats that weights or load may have outstanding or unused. At least two bursts: one arrives, one drains."""
         return max(2, self.reads_in_flight) * self.longest_burst
 
     @property
