@@ -1,9 +1,8 @@
 """The instruction set, executed one instruction after the other on the golden models.
 
-What a TPU does side by side, :class:`Emulator` does in the order of the program; the machine's scoreboard sees to it
-that nobody can tell. :class:`.check.flow.Flow` goes through a program first: it finds the errors, and whether the
-program gets stuck. What is executed then has none. Rows whose tile, and instructions whose sums, only come from an
-instruction after them wait until then.
+A TPU executes instructions in parallel, :class:`Emulator` in program order; the scoreboard guarantees the same result.
+:class:`.check.flow.Flow` analyses a program first and finds its errors and deadlocks, so what is executed has none.
+Rows whose tile, and instructions whose sums, are produced by a later instruction wait for it.
 """
 
 import collections

@@ -1,8 +1,8 @@
 """A whole TPU, cycle by cycle, without its data: the cycle model.
 
-Every box has a model of its own in this package, of which each output depends on registers alone. A cycle looks at all
-outputs, settles who gets the unified buffer, and steps every box. What cannot change a handshake, the
-numbers that are multiplied, is not there: a 256 x 256 array costs no more than a 4 x 4.
+Every component has its own model in this package, whose outputs depend on registers alone. A cycle reads all outputs,
+arbitrates the unified buffer, and steps every model. The data that is multiplied cannot change a handshake and is not
+modelled: a 256 x 256 array costs no more than a 4 x 4.
 """
 
 import collections
