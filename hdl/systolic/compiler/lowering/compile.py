@@ -32,11 +32,9 @@ __all__ = ["compile_graph"]
 #: Bytes after which an input is loaded in another piece, so that work on the first begins earlier.
 _PIECE = 1024
 
-#: Bands that the buffer has room for: of inputs and outputs, that which is worked on, the next and the last.
-_BANDS = 8
-
-#: Bytes of a band below which nothing is tried.
-_LEAST_BAND = 256
+#: Sizes of bands that are tried, as parts of the buffer: of inputs and outputs there have to be that which is worked
+#: on, the next and the last. Larger ones load fewer rows twice.
+_BANDS = (2, 3, 4, 5, 6, 8, 12, 16, 32)
 
 
 def compile_graph(graph: Graph, config: TpuConfig, *, match: Match = Match.LITERT) -> CompiledModel:
@@ -177,19 +175,18 @@ class _Program:
         for node in self._part.nodes:
             if isinstance(node.operator, ReadVariable | AssignVariable):
                 self._memory.state(node.operator.variable)
-        spilled, band = dict[str, int](), self._builder.config.buffer_size // _BANDS
+        spilled, bands = dict[str, int](), [self._builder.config.buffer_size // part for part in _BANDS]
         while True:
-            try:
-                with self._builder.attempt():
-                    return self._compile(spilled, band)
-            except _NoRoom as error:
-                name = error.largest(candidates(self._graph, self._part) - set(spilled))
-                if name:
-                    spilled[name] = self._address(name)
-                elif spilled and band > _LEAST_BAND:
-                    band //= 2
-                else:
-                    raise
+            for band in bands if spilled else bands[-1:]:
+                try:
+                    with self._builder.attempt():
+                        return self._compile(spilled, band)
+                except _NoRoom as error:
+                    last = error
+            name = last.largest(candidates(self._graph, self._part) - set(spilled))
+            if not name:
+                raise last
+            spilled[name] = self._address(name)
 
     def _address(self, name: str) -> int:
         """In memory, of a value that does not fit into the buffer."""

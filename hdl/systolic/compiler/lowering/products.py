@@ -71,10 +71,11 @@ def parts(lowerer: Lowerer, out: Map, begin: int, height: int) -> Iterator[tuple
     arch = lowerer.config.matrix.arch
     depth = min(arch.accumulator_depth, max(arch.result_fifo_depth, 1))
     columns = min(out.width, depth)
-    rows = ceil_div(height, ceil_div(height, max(depth // columns, 1)))
+    most = max(depth // columns, 1)
+    rows = ceil_div(height, ceil_div(height, most))
     edges = [*range(begin, begin + height, rows), begin + height]
     cut = lowerer.cuts.get(out.storage.name, 0)
-    if (begin, height) == (0, out.height) and 0 < cut < height:
+    if (begin, height) == (0, out.height) and 0 < cut < height and max(cut, height - cut) <= most:
         edges = [0, cut, height]
     for first, end in zip(edges, edges[1:], strict=False):
         for column in range(0, out.width, columns):

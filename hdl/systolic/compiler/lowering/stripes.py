@@ -50,9 +50,12 @@ class Cost:
 
     def product(self, pixels: int) -> int:
         """Of a stripe of that many pixels: a tile lasts as long as its rows, its way in, or its way over the bus."""
-        arch = self.config.matrix.arch
-        bus = self.config.tile_bytes(diagonal=self.diagonal) // self.config.bus_bytes
-        return self.tiles * max(pixels, arch.rows, bus)
+        return self.tiles * max(pixels, self.config.matrix.arch.rows, self.bus)
+
+    @property
+    def bus(self) -> int:
+        """Of a tile's way over the bus."""
+        return self.config.tile_bytes(diagonal=self.diagonal) // self.config.bus_bytes
 
     def behind(self, pixels: int, *, added: bool = False) -> int:
         """Of what is left to do with the last sum of a stripe when its product ends."""
@@ -95,11 +98,13 @@ def first_rows(config: TpuConfig, graph: Graph, nodes: Iterable[Node]) -> dict[s
 
 
 def _cut(made: Cost, height: int, width: int, wanted: int, *, added: bool) -> int:
-    """Rows of the first stripe; 0 for no cut here, since the layer is too small, or cut at more places anyway."""
+    """Rows of the first stripe; 0 for no cut here, since the layer is cut at more places anyway, or too small: weights
+    pass over the bus for each stripe, and must not fill it."""
     arch = made.config.matrix.arch
     most = min(arch.accumulator_depth, max(arch.result_fifo_depth, 1)) // width
     half = ceil_div(height, 2)
-    if half > most or height == 1 or height * width < 2 * _WORTH * arch.rows:
+    least = max(_WORTH * arch.rows, made.bus + 1)
+    if half > most or height == 1 or height // 2 * width < least:
         return 0
     if not half < wanted < height or wanted > most:
         return half
