@@ -5,7 +5,7 @@ CONFIG ?= int8_8x8
 UNIT = $(if $(and $(BOARD),$(filter file,$(origin CONFIG))),,--config $(CONFIG))
 SYSTOLIC = .venv/bin/systolic
 
-run: .venv/ready ; $(SYSTOLIC) run $(ARGS)
+run: .venv/ready ; $(SYSTOLIC) demo $(ARGS)
 test: .venv/ready ; .venv/bin/python -m pytest $(ARGS)
 verilog: .venv/ready ; $(SYSTOLIC) generate $(if $(TPU),--tpu $(TPU),--config $(CONFIG)) $(ARGS)
 sim: .venv/ready ; $(SYSTOLIC) sim $(ARGS)

@@ -29,8 +29,9 @@ FLOORS = [
 
 #: What has to load where there is no Amaranth.
 DATA = ["systolic.errors", "systolic.formats", "systolic.config", "systolic.tpu_config", "systolic.isa",
-        "systolic.registers", "systolic.compiler", "systolic.compiler.layers", "systolic.host", "systolic_sim.golden",
-        "systolic_sim.cycles.tpu", "systolic_sim.cycles.schedule", "systolic_sim.check.flow", "systolic_sim.emulator"]
+        "systolic.registers", "systolic.compiler", "systolic.compiler.layers", "systolic.host", "systolic.runtime",
+        "systolic_sim.golden", "systolic_sim.cycles.tpu", "systolic_sim.cycles.schedule", "systolic_sim.check.flow",
+        "systolic_sim.emulator", "systolic_sim.links"]
 
 
 @functools.cache

@@ -15,26 +15,26 @@ def add(subparsers):
     from .devices import DEVICES
 
     parser = subparsers.add_parser(
-        "fpga", help="synthesise, place, route and time on an FPGA",
-        description="Place and route over several seeds with open tools, and report what it takes and how fast it is: "
-        "a design out of context on a device, or the self-test of a board, with its bitstream. Finished seeds are "
-        "kept: an interrupted run goes on where it was.")
+        "fpga", help="synthesise, place and route for an FPGA",
+        description="Synthesise, place and route with open tools over several seeds, and report resources and timing. "
+        "The design is placed out of context on a device, or is the self-test of a board, with its bitstream. Finished "
+        "seeds are kept: an interrupted run resumes.")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--device", choices=DEVICES, metavar="DEVICE",
-                       help=f"one of {', '.join(DEVICES)} (ecp5-85f)")
-    where.add_argument("--board", metavar="BOARD", help="build the self-test of a board, with the matrix unit of its "
-                       "own, or of its own and that --format, or the one described")
-    where.add_argument("--list-boards", action="store_true", help="list the boards and what fits on them")
-    parser.add_argument("--part", metavar="PART", help="what to build: the whole matrix_unit or the array of its cells "
-                        "alone; with --tpu the whole tpu or one of its blocks, such as row_reader")
-    parser.add_argument("--simulate", action="store_true", help="of a board: run the self-test in simulation, at the "
-                        "pins, in place of building it")
-    parser.add_argument("--fault", action="store_true", help="of a board: flip one bit of one weight, which the "
-                        "self-test must notice")
-    parser.add_argument("--seeds", type=_positive, default=5, metavar="N", help="placements to make (%(default)s)")
-    parser.add_argument("--jobs", type=_positive, default=2, metavar="N", help="placements at a time (%(default)s)")
-    parser.add_argument("--freq", type=float, metavar="MHZ", help="frequency to aim at (250; of a board, its clock)")
-    parser.add_argument("--timeout", type=_positive, metavar="S", help="give a placement up after so many seconds")
+                       help=f"target device: {', '.join(DEVICES)} (ecp5-85f)")
+    where.add_argument("--board", metavar="BOARD", help="build the self-test of a board, with the board's own matrix "
+                       "unit, its own of the given --format, or the one that the options describe")
+    where.add_argument("--list-boards", action="store_true", help="list the boards and their matrix units")
+    parser.add_argument("--part", metavar="PART", help="part to build: matrix_unit or array; with --tpu, tpu or one of "
+                        "its blocks, such as row_reader")
+    parser.add_argument("--simulate", action="store_true", help="with --board: simulate the self-test at the pins "
+                        "instead of building it")
+    parser.add_argument("--fault", action="store_true", help="with --board: flip one bit of one weight; the "
+                        "self-test must detect it")
+    parser.add_argument("--seeds", type=_positive, default=5, metavar="N", help="number of seeds (%(default)s)")
+    parser.add_argument("--jobs", type=_positive, default=2, metavar="N", help="seeds to run in parallel (%(default)s)")
+    parser.add_argument("--freq", type=float, metavar="MHZ", help="target frequency (250; with --board, its clock)")
+    parser.add_argument("--timeout", type=_positive, metavar="S", help="time limit per seed in seconds")
     parser.add_argument("--out", default="build/fpga", help="folder to write to (%(default)s)")
     add_config_arguments(parser)
     add_tpu_arguments(parser)
@@ -118,7 +118,7 @@ def _tell(figures, folder):
     if figures["note"]:
         print(figures["note"])
     if path := figures["critical_path"]:
-        print(f"critical: {path['start']} to {path['end']}, {path['delay']} ns, {path['routing']} of them routing")
+        print(f"critical: {path['start']} to {path['end']}, {path['delay']} ns, {path['routing']} of it routing")
     print(f"{folder}/report.md")
 
 

@@ -22,19 +22,19 @@ class Arch:
     Parameters
     ----------
     rows : int
-        R, elements of an activation vector; reduction (K) elements per weight tile. 1 to 256.
+        R, elements of an activation vector and reduction (K) elements of a weight tile. 1 to 256.
     cols : int
-        C, elements of a result vector; output (N) elements per weight tile. 1 to 256.
+        C, elements of a result vector and output (N) elements of a weight tile. 1 to 256.
     format : NumberFormat or str
         Number format of weights and activations, or its name: ``"int8"`` or ``"bf16"``.
     accumulator_depth : int
-        Entries of the accumulators, each a row of ``cols`` 32-bit sums. At least ``rows``: with fewer,
-        no product is long enough to hide the loading of the next weight tile. At most 65,536.
+        Accumulator entries, each a row of ``cols`` 32-bit sums. ``rows`` to 65,536: with fewer than ``rows``, no
+        product is long enough to hide the loading of the next weight tile.
     weight_fifo_depth : int
         Depth of the weight FIFO in tiles. 1 to 1024.
     result_fifo_depth : int
-        Rows of finished sums that the result FIFO holds at least. 0 to 65,536; what can be in flight at one row a
-        cycle it holds anyway.
+        Minimum depth of the result FIFO in rows of sums. 0 to 65,536. It is never less than the number of rows that
+        can be in flight at one row per cycle.
 
     Raises
     ------
@@ -86,31 +86,31 @@ class Impl:
     Parameters
     ----------
     product_stages : int or None
-        Registers between the multiplier and the psum adder of a cell. 0 to 3. ``None`` takes 1, or none
-        beside a psum latency of 8: so the fill stays within R * L + C + 10 cycles.
+        Registers between the multiplier and the psum adder of a cell. 0 to 3. The default, ``None``, selects 1, or 0
+        with a psum latency of 8, so that the fill is at most R * L + C + 10 cycles.
     psum_stages : int or None
-        L, cycles from a cell's psum input to its psum output: 1 to 4 for int8, 3 to 8 for bf16.
-        ``None`` takes the format's default, 1 and 6.
+        L, the psum latency of a cell in cycles. 1 to 4 for int8, 3 to 8 for bf16. The default, ``None``, selects 1 for
+        int8 and 6 for bf16.
     hop_stages : int
-        Cycles an activation takes from one column to the next. 1 to 4.
+        Latency of an activation from one column to the next in cycles. 1 to 4.
     gate_stages : int
         Registers between the row gate and the array. 0 or 1.
     adder_stages : int
-        Cycles the accumulators' adder takes with int8, the write into memory included. 1 or 2; with bf16 it takes L.
+        Latency of the accumulator adder in cycles with int8, including the write into memory. 1 or 2. With bf16 it
+        is L.
     memory_stages : int
-        Cycles from an accumulator's address to its data; more than one adds registers behind the
-        memory. 1 to 3.
+        Read latency of the accumulators in cycles. 1 to 3. More than one adds registers after the memory.
     memory : str
-        Memory style: ``"auto"`` leaves it to synthesis, ``"block"`` and ``"distributed"`` ask for block
-        or LUT memory (attribute ``ram_style``). ``"ecp5_block"`` makes the accumulators of DP16KD blocks with their
-        output registers: up to 512 entries, with three ``memory_stages``.
+        Memory style. ``"auto"`` leaves the choice to synthesis. ``"block"`` and ``"distributed"`` request block or LUT
+        memory with the attribute ``ram_style``. ``"ecp5_block"`` builds the accumulators of DP16KD blocks with their
+        output registers, for up to 512 entries and three ``memory_stages``.
     multiplier : str
         Multiplier mapping. ``"generic"``: a behavioural product, mapped by synthesis. ``"ecp5_dsp"``: a MULT18X18D with
         its own registers. ``"ecp5_lut"``: carry chains of the ECP5; int8 only. ``"ice40_dsp"``: an SB_MAC16 for two
-        columns; int8 only. ``"gowin_dsp"``: a MULT9X9 of Gowin with its own registers.
+        columns; int8 only. ``"gowin_dsp"``: a Gowin MULT9X9 with its own registers.
     lut_rows : int
-        Rows, counted from the foot of the array, whose multipliers are made of LUTs (``"ecp5_lut"``) although
-        ``multiplier`` is ``"ecp5_dsp"``: so a device is filled, not its DSP count obeyed.
+        Number of rows, counted from the bottom of the array, that use ``"ecp5_lut"`` multipliers although
+        ``multiplier`` is ``"ecp5_dsp"``. They allow arrays larger than the number of DSP blocks.
 
     Raises
     ------

@@ -26,18 +26,18 @@ class TpuConfig:
     matrix : Config
         The matrix unit, int8. Its result FIFO holds the sums of one product while the next is computed.
     lanes : int
-        Channels that the activation unit works on at a time. 1 to C.
+        Channels that the activation unit processes per cycle. 1 to C.
     buffer_size : int
-        Bytes of the unified buffer: a multiple of ``banks``, up to 2**30.
+        Size of the unified buffer in bytes. A multiple of ``banks``, up to 2**30.
     bus_bytes : int
-        Width of the memory bus in bytes: a power of two from 4 to 64.
+        Width of the memory bus in bytes. A power of two from 4 to 64.
     burst_beats : int
-        Longest burst on the memory bus. 1 to 256.
+        Maximum length of a burst on the memory bus in beats. 1 to 256.
     reads_in_flight : int
-        Read bursts that may be in flight. 1 to 64. The receive FIFOs of weights and load have room for all their
-        words, so these decide up to which latency memory delivers a word per cycle: see ``covered_latency``.
+        Maximum number of outstanding read bursts. 1 to 64. It sets the size of the receive FIFOs of weights and load,
+        and the memory latency up to which they receive one word per cycle: see ``covered_latency``.
     writes_in_flight : int
-        Write bursts that may be in flight. 1 to 64.
+        Maximum number of outstanding write bursts. 1 to 64.
     name : str
         Of the Verilog top.
 
@@ -76,17 +76,17 @@ class TpuConfig:
 
     @property
     def banks(self) -> int:
-        """Bytes that the unified buffer reads in a cycle, from any address: a bank of memory each."""
+        """Bytes that the unified buffer reads per cycle, at any address; one memory bank each."""
         return 1 << (max(self.matrix.arch.rows, self.lanes, self.bus_bytes) - 1).bit_length()
 
     @property
     def write_bytes(self) -> int:
-        """Bytes that the unified buffer writes in a cycle, from any address."""
+        """Bytes that the unified buffer writes per cycle, at any address."""
         return 1 << (max(self.lanes, self.bus_bytes) - 1).bit_length()
 
     @property
     def record_reads(self) -> int:
-        """Reads of the unified buffer that a parameter record takes: of its 16 bytes, 12 are of use."""
+        """Reads of the unified buffer per parameter record: 12 of its 16 bytes are used."""
         return -(-12 // self.banks)
 
     @property
@@ -96,7 +96,7 @@ class TpuConfig:
 
     @property
     def groups(self) -> int:
-        """Steps the activation unit takes for a row of sums."""
+        """Steps of the activation unit per row of sums."""
         return -(-self.matrix.arch.cols // self.lanes)
 
     @property
@@ -106,7 +106,7 @@ class TpuConfig:
 
     @property
     def receive_beats(self) -> int:
-        """Beats that weights or load may have asked for and not used yet. Two bursts at least: one comes, one goes."""
+        """Beats that weights or load may have outstanding or unused. At least two bursts: one arrives, one drains."""
         return max(2, self.reads_in_flight) * self.longest_burst
 
     @property

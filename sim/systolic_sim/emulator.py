@@ -1,13 +1,13 @@
 """The instruction set, executed one instruction after the other on the golden models.
 
-What a TPU does side by side, :class:`Emulator` does in the order of the program; the machine's scoreboard sees to it
-that nobody can tell. :class:`.check.flow.Flow` goes through a program first: it finds the errors, and whether the
-program gets stuck. What is executed then has none. Rows whose tile, and instructions whose sums, only come from an
-instruction after them wait until then.
+A TPU executes instructions in parallel, :class:`Emulator` in program order; the scoreboard guarantees the same result.
+:class:`.check.flow.Flow` analyses a program first and finds its errors and deadlocks, so what is executed has none.
+Rows whose tile, and instructions whose sums, are produced by a later instruction wait for it.
 """
 
 import collections
-from collections.abc import Iterable, Iterator, Sequence
+import functools
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ from systolic.isa import ErrorCode, Operation
 from systolic.tpu_config import TpuConfig
 from systolic_sim.check.accesses import Tiles, check_instruction
 from systolic_sim.check.flow import Flow
+from systolic_sim.check.program import advice
 from systolic_sim.golden import activation
 from systolic_sim.golden.layout import unpack_diagonals, unpack_records, unpack_tiles
 from systolic_sim.golden.matrix_unit import MatrixUnit
@@ -41,12 +42,20 @@ class EmulatorError(UserError, RuntimeError):
         side. ``code`` and ``index`` are of the first in the program.
     """
 
-    def __init__(self, code: ErrorCode, index: int | None,
-                 others: Iterable[tuple[ErrorCode, int | None]] = ()) -> None:
-        self.code, self.index = code, index
+    def __init__(self, code: ErrorCode, index: int | None, others: Iterable[tuple[ErrorCode, int | None]] = (),
+                 why: Callable[[], str] | None = None) -> None:
+        self.code, self.index, self._why = code, index, why
         self.possible = {(code, index), *others}
-        where = "" if index is None else f"instruction {index}: "
-        super().__init__(f"{where}{code.doc} (error {code:d})")
+        super().__init__(code, index)
+
+    @functools.cached_property
+    def detail(self) -> str:
+        """What exactly is wrong: field, loop indices and address, as far as they are known; else empty."""
+        return self._why() if self._why else ""
+
+    def __str__(self) -> str:
+        where = "" if self.index is None else f"instruction {self.index}: "
+        return f"{where}{self.code.doc} (error {self.code:d}){f': {self.detail}' if self.detail else ''}"
 
 
 class Emulator:
@@ -126,7 +135,8 @@ class Emulator:
         flow = Flow(self.config, answers=self._answers, fresh=self._fresh).run(code, beyond=beyond)
         if flow.errors:
             (error, index), *_ = flow.errors
-            raise EmulatorError(error, index, flow.errors)
+            raise EmulatorError(error, index, flow.errors,
+                                functools.partial(advice, self.config, code, error, index, self._answers))
         for operation in flow.program:
             if operation.instruction.unit == "activation":
                 self._waiting.append((operation, self._rounding))

@@ -298,6 +298,24 @@ def test_programs_in_memory():
     Emulator(tpu, memory, faults=[(0x180, 0x200)]).run_at(0x100, 3)
 
 
+@pytest.mark.parametrize("program, detail", [
+    ([load(0, 8190, 4)], "the region from base=8190 ends at 8194, the buffer at 8192"),
+    ([TILE, operation("matrix_multiply", size=8, x_count=3, x_stride=4, c_count=2, c_stride=-4, start=4)],
+     "the row y=0 x=1 of tile n=0 ky=0 kx=0 c=0, 4 bytes at 0x8, is not inside base and size"),
+    ([load(0x40, 0, 256)], "memory does not answer at 0x000000c0"),
+    ([load(0, 0, 32), operation("write_host_memory", memory=0x80, memory_size=96, base=0, size=32, row_bytes=32,
+                                row_count=3, memory_stride=32)], "memory does not answer at 0x000000c0"),
+    ([operation("read_weights", memory=0x90, memory_size=64, tile_count=4)], "memory does not answer at 0x000000c0"),
+    ([operation("activate", size=4, channels=4)], "that waits for sums"),
+])
+def test_an_error_says_where(program, detail):
+    """Field, loop indices, address: what a machine's registers have no room for."""
+    emulator = Emulator(tpu_preset("tpu_4x4"), np.zeros(65536, np.uint8), faults=[(0xC2, 0xC3)])
+    with pytest.raises(EmulatorError) as error:
+        emulator.run([*program, HALT])
+    assert detail in error.value.detail and error.value.detail in str(error.value)
+
+
 def test_sums_on_entries_never_written_are_refused():
     with pytest.raises(ValueError, match="never written"):
         Emulator(tpu_preset("tpu_4x4"), np.zeros(64, np.uint8)).run(

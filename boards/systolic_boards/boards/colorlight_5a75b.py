@@ -21,4 +21,4 @@ BOARD = Board(
     resources=(UARTResource(1, rx="2", tx="1", conn=("j", 1), attrs=Attrs(IO_TYPE="LVCMOS33")),),
     clock=Ecp5Pll("clk25", 25, 100),
     leds={"verdict": ("led", 0)}, uart=("uart", 1), program="openFPGALoader -c ft232 {bitstream}",
-    note="text on pin 1 of J1, behind a buffer of 5 V")
+    note="serial output on pin 1 of J1, through a 5 V buffer")

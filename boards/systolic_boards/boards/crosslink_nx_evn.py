@@ -22,4 +22,4 @@ BOARD = Board(
     clock=Osca(mhz=90),
     leds={"pass": ("led", 0), "fail": ("led", 1), "alive": ("led", 7)},
     program="openFPGALoader -b crosslinknx_evn {bitstream}",
-    note="oscillator on the chip, 90 MHz give or take 7 %")
+    note="on-chip oscillator, 90 MHz +-7 %")

@@ -24,4 +24,4 @@ BOARD = Board(
     name="gatemate_evb", title="GateMate A1 EVB", platform=GateMateEvbPlatform, device=device("gatemate-a1"),
     clock=Oscillator("clk10", 10),
     leds={"pass": ("led", 0), "fail": ("led", 1), "alive": ("led", 7)}, uart=("uart", 0),
-    program="openFPGALoader -b gatemate_evb_jtag {bitstream}", note="text on pin 2 of Pmod A")
+    program="openFPGALoader -b gatemate_evb_jtag {bitstream}", note="serial output on pin 2 of Pmod A")

@@ -22,4 +22,4 @@ BOARD = Board(
     clock=Ecp5Pll("clk", 48, 96),
     leds={"pass": ("rgb_led", 0, "g"), "fail": ("rgb_led", 0, "r"), "alive": ("rgb_led", 0, "b")}, uart=("uart", 0),
     program="dfu-suffix -v 1209 -p 5af0 -a {bitstream} && dfu-util -a 0 -D {bitstream}",
-    note="text on the pin TX of the header")
+    note="serial output on pin TX of the header")

@@ -10,4 +10,4 @@ BOARD = Board(
     name="upduino_v3", title="UPduino v3", platform=UpduinoV3Platform, device=device("ice40-up5k"),
     clock=Hfosc(mhz=24),
     leds={"pass": ("rgb_led", 0, "g"), "fail": ("rgb_led", 0, "r"), "alive": ("rgb_led", 0, "b")},
-    program="iceprog {bitstream}", note="oscillator on the chip, 24 MHz give or take a tenth")
+    program="iceprog {bitstream}", note="on-chip oscillator, 24 MHz +-10 %")

@@ -104,7 +104,7 @@ def markdown(figures):
 
 
 def _per_mac(figures):
-    return f", {figures['luts_per_mac']} LUT a MAC" if figures["luts_per_mac"] else ""
+    return f", {figures['luts_per_mac']} LUT per MAC" if figures["luts_per_mac"] else ""
 
 
 def _seed_row(seed):

@@ -12,16 +12,16 @@ __all__ = ["add", "blocks", "folder_name"]
 def add(subparsers):
     """Add the parser of ``systolic boards``."""
     parser = subparsers.add_parser(
-        "boards", help="build and simulate the self-tests of all boards for docs/boards.md",
-        description="Build the bitstream of every board's self-tests, simulate them at the pins, with a planted fault "
-        "too, and refill the page. Finished seeds are kept: an interrupted run goes on where it was.")
-    parser.add_argument("boards", nargs="*", metavar="BOARD", help="only these; no page is then refilled")
-    parser.add_argument("--out", default="docs/boards.md", help="Markdown file to refill (%(default)s)")
+        "boards", help="build and simulate all self-tests, and update docs/boards.md",
+        description="Build the self-test bitstreams of all boards, simulate them at the pins without and with a fault, "
+        "and update the page. Finished seeds are kept: an interrupted run resumes.")
+    parser.add_argument("boards", nargs="*", metavar="BOARD", help="boards to build; leaves the page as it is (all)")
+    parser.add_argument("--out", default="docs/boards.md", help="Markdown file to update (%(default)s)")
     parser.add_argument("--build", default="build/fpga", help="folder for bitstreams and reports (%(default)s)")
-    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="placements to make (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="placements at a time (%(default)s)")
+    parser.add_argument("--seeds", type=int, default=1, metavar="N", help="number of seeds (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="seeds to run in parallel (%(default)s)")
     parser.add_argument("--timeout", type=int, default=3000, metavar="S",
-                        help="give a placement up after so many seconds (%(default)s)")
+                        help="time limit per seed in seconds (%(default)s)")
     parser.set_defaults(run=_run)
 
 
@@ -89,7 +89,7 @@ def blocks(results):
 def _table(results):
     yield from (
         "| board | FPGA | unit | LUT | FF | DSP | block RAM | clock MHz | Fmax MHz | GOPS | bitstream, bytes "
-        "| verdict in simulation, with a fault |", "|" + "---|" * 12)
+        "| simulation verdict, without and with fault |", "|" + "---|" * 12)
     yield from (_row(*result) for result in results)
 
 
@@ -120,7 +120,7 @@ def _transcripts(results):
 
 
 def _loading(results):
-    yield from ("| board | command | |", "|---|---|---|")
+    yield from ("| board | command | note |", "|---|---|---|")
     for target in {target.board.name: target for target, _ in results}.values():
         bitstream = f"build/fpga/{target.board.name}/{target.board.name}.{target.board.device.family.bitstream}"
         yield f"| {target.board.title} | `{target.board.program.format(bitstream=bitstream)}` | {target.board.note} |"

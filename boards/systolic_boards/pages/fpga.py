@@ -86,17 +86,17 @@ _TPU = "int8 TPU, 64 KB, 64-bit bus"
 _NANO = ("9k", 8, 5, "gowin-gw1nr-9c"), ("20k", 8, 12, "gowin-gw2a-18c")
 
 ENTRIES = (
-    Entry(title="8x8 int8 array on DSPs", config=preset("ecp5_8x8"), goal="190 MHz, 24 LUT a MAC",
-          rival="93 MHz, 102 LUT a MAC"),
-    Entry(title="8x8 int8 array in LUTs", config=_LUT_8X8, goal="160 MHz, 100 LUT a MAC",
-          rival="114 MHz, 324 LUT a MAC, multipliers left to Yosys"),
+    Entry(title="8x8 int8 array on DSPs", config=preset("ecp5_8x8"), goal="190 MHz, 24 LUT per MAC",
+          rival="93 MHz, 102 LUT per MAC"),
+    Entry(title="8x8 int8 array in LUTs", config=_LUT_8X8, goal="160 MHz, 100 LUT per MAC",
+          rival="114 MHz, 324 LUT per MAC, multipliers inferred by Yosys"),
     Entry(title="12x12 int8 array on DSPs", config=preset("ecp5_12x12"), goal="160 MHz", rival="51 MHz",
           picture="fpga_12x12.svg"),
-    Entry(title="24x26 int8 array, 6 rows on DSPs and 18 in LUTs", config=_HYBRID, goal="140 GOPS, better 200",
+    Entry(title="24x26 int8 array, 6 rows on DSPs and 18 in LUTs", config=_HYBRID, goal="140 GOPS, ideally 200",
           rival="29 GOPS", freq=200.0, patience=7200, picture="fpga_hybrid.svg"),
-    Entry(title="4x4 bf16 array", config=_bf16(4), goal="125 MHz, 530 LUT a MAC",
+    Entry(title="4x4 bf16 array", config=_bf16(4), goal="125 MHz, 530 LUT per MAC",
           rival="134 MHz, 384 LUT, sums in bf16"),
-    Entry(title="8x8 bf16 array", config=_bf16(8), goal="100 MHz, 530 LUT a MAC", patience=3600),
+    Entry(title="8x8 bf16 array", config=_bf16(8), goal="100 MHz, 530 LUT per MAC", patience=3600),
     Entry(title="whole 8x8 int8 matrix unit", config=preset("ecp5_8x8"), part="matrix_unit", goal="150 MHz",
           rival="69 MHz, 4x4 with DMAs"),
     Entry(title="whole 12x12 int8 matrix unit", config=preset("ecp5_12x12"), part="matrix_unit", goal="125 MHz"),
@@ -125,15 +125,15 @@ _OTHERS = (
 def add(subparsers):
     """Add the parser of ``systolic fpga-table``."""
     parser = subparsers.add_parser(
-        "fpga-table", help="place and route the table of docs/fpga.md",
-        description=f"Place and route every entry of the table, {_SEEDS} seeds each, and refill the page and its "
-        "floor plans. Finished seeds are kept: an interrupted run goes on where it was. An entry that cannot be built "
-        "is reported in its row.")
-    parser.add_argument("--out", default="docs/fpga.md", help="Markdown file to refill (%(default)s)")
-    parser.add_argument("--only", metavar="TEXT", help="just the entries with this in their titles; writes nothing")
+        "fpga-table", help="place and route all designs of docs/fpga.md, and update it",
+        description=f"Place and route every entry of the table, {_SEEDS} seeds each, and update the page and its "
+        "floor plans. Finished seeds are kept: an interrupted run resumes. If an entry cannot be built, its row gives "
+        "the reason.")
+    parser.add_argument("--out", default="docs/fpga.md", help="Markdown file to update (%(default)s)")
+    parser.add_argument("--only", metavar="TEXT", help="entries with TEXT in their titles; the page is not updated")
     parser.add_argument("--seeds", type=int, choices=range(1, _SEEDS + 1), metavar="N",
-                        default=_SEEDS, help=f"of each entry, 1 to {_SEEDS} (%(default)s)")
-    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="placements at a time (%(default)s)")
+                        default=_SEEDS, help=f"number of seeds, 1 to {_SEEDS} (%(default)s)")
+    parser.add_argument("--jobs", type=int, default=2, metavar="N", help="seeds to run in parallel (%(default)s)")
     parser.set_defaults(run=_run)
 
 
@@ -224,8 +224,8 @@ def _critical(result):
     path, title = result.figures["critical_path"], result.entry.title
     if path is None:
         return f"* {title}: no path between registers"
-    return f"* {title}: `{path['start']}` to `{path['end']}`, {path['delay']} ns, {path['routing']} of them routing."
+    return f"* {title}: `{path['start']}` to `{path['end']}`, {path['delay']} ns, {path['routing']} of it routing."
 
 
 def _plan(entry):
-    return f"{entry.title}, the seed at the median:\n\n![Floor plan]({entry.picture})\n"
+    return f"{entry.title}, median seed:\n\n![Floor plan]({entry.picture})\n"

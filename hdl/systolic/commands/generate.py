@@ -6,9 +6,9 @@ __all__ = ["add"]
 
 
 def add(subparsers):
-    parser = subparsers.add_parser("generate", help="write Verilog and its JSON sidecar",
+    parser = subparsers.add_parser("generate", help="write Verilog and a JSON sidecar",
                                    description="Write a matrix unit, or with --tpu a whole TPU, as Verilog-2005, "
-                                   "and its JSON sidecar.")
+                                   "with a JSON sidecar.")
     add_config_arguments(parser)
     add_tpu_arguments(parser)
     parser.add_argument("--out", default="build/verilog", help="folder to write to (%(default)s)")

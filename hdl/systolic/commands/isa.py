@@ -9,25 +9,26 @@ __all__ = ["add_assemble", "add_disassemble", "add_isa"]
 
 
 def add_isa(subparsers):
-    parser = subparsers.add_parser("isa", help="write the page of the instruction set",
-                                   description="Write the reference page of the TPU's instruction set.")
+    parser = subparsers.add_parser("isa", help="write the instruction set reference",
+                                   description="Write the reference page of the TPU instruction set.")
     parser.add_argument("--out", default="build/isa.md", help="Markdown file to write (%(default)s)")
     parser.set_defaults(run=lambda args: _write(args.out, isa.document().encode()))
 
 
 def add_assemble(subparsers):
     parser = subparsers.add_parser(
-        "assemble", help="a TPU's program from text", description="Translate a text, an instruction a line, to the "
-        f"bytes of a program, {isa.BYTES} an instruction.")
-    parser.add_argument("text", help="file to read")
-    parser.add_argument("--out", required=True, help="file to write")
+        "assemble", help="assemble a TPU program", description="Translate a program from text, one instruction per "
+        f"line, to binary, {isa.BYTES} bytes per instruction.")
+    parser.add_argument("text", help="text file to read")
+    parser.add_argument("--out", required=True, help="binary file to write")
     parser.set_defaults(run=lambda args: _write(args.out, isa.encode(_assembled(args.text))))
 
 
 def add_disassemble(subparsers):
-    parser = subparsers.add_parser("disassemble", help="the text of a TPU's program",
-                                   description="Print a program, an instruction a line, as assemble reads it.")
-    parser.add_argument("program", help="file to read")
+    parser = subparsers.add_parser("disassemble", help="disassemble a TPU program",
+                                   description="Print a binary program as text, one instruction per line, in the "
+                                   "syntax of assemble.")
+    parser.add_argument("program", help="binary file to read")
     parser.set_defaults(run=_disassemble)
 
 

@@ -15,7 +15,7 @@ _PARAMETERS = ("lanes", "buffer_size", "bus_bytes", "burst_beats", "reads_in_fli
 
 def add_config_arguments(parser):
     """Options that choose a configuration: a preset, single parameters, or a preset with some of them changed."""
-    parser.add_argument("--config", metavar="PRESET", help=f"start from a preset: {', '.join(PRESETS)}")
+    parser.add_argument("--config", metavar="PRESET", help=f"preset to start from: {', '.join(PRESETS)}")
     parser.add_argument("--name", help="name of the top module and the files")
     for group, kind in (("architecture", Arch), ("implementation", Impl)):
         options = parser.add_argument_group(group)
@@ -28,8 +28,8 @@ def add_config_arguments(parser):
 def add_tpu_arguments(parser):
     """Options that choose a TPU, beside those of :func:`add_config_arguments`: a preset and what differs from it."""
     options = parser.add_argument_group("TPU")
-    options.add_argument("--tpu", metavar="PRESET", help="a whole TPU in place of the matrix unit alone; start from "
-                         f"a preset: {', '.join(TPU_PRESETS)}")
+    options.add_argument("--tpu", metavar="PRESET", help="build a whole TPU instead of a matrix unit, starting "
+                         f"from a preset: {', '.join(TPU_PRESETS)}")
     for name in _PARAMETERS:
         options.add_argument(_option(name), type=int, metavar="N", help=_parameter_text(TpuConfig, name))
 

@@ -8,8 +8,9 @@ __all__ = ["add"]
 
 
 def add(subparsers):
-    parser = subparsers.add_parser("registers", help="write the register map for C, Python and people",
-                                   description="Write tpu_registers.h, tpu_registers.py and registers.md.")
+    parser = subparsers.add_parser("registers", help="write the register map in C, Python and Markdown",
+                                   description="Write the register map: tpu_registers.h, tpu_registers.py, "
+                                   "registers.md.")
     parser.add_argument("--out", default="build/registers", help="folder to write to (%(default)s)")
     parser.set_defaults(run=_write)
 

@@ -1,4 +1,4 @@
-"""The one place where memory is given away and instructions are made.
+"""The one place where memory is allocated and instructions are made.
 
 A :class:`Builder` knows a machine and grows a program for it. Layers ask it for tensors in the unified buffer and for
 constants and variables in memory, and emit operations, of which it computes the regions and checks every field. At the

@@ -120,7 +120,7 @@ class Image:
         """Bytes of code."""
         return BYTES * sum(program.length for program in self.programs)
 
-    def memory(self, **inputs: npt.ArrayLike) -> npt.NDArray[np.uint8]:
+    def memory(self, /, **inputs: npt.ArrayLike) -> npt.NDArray[np.uint8]:
         """A memory from address 0 on, as a model wants it, with the image and these values of inputs in it."""
         memory = np.zeros(self.end, np.uint8)
         memory[self.base:] = self.content

@@ -1,4 +1,4 @@
-"""A TPU without its control registers: sequencer, units and unified buffer around one ring of data."""
+"""A TPU without its control registers: sequencer, units and unified buffer, connected in one ring."""
 
 from amaranth.hdl import Cat, Module, Mux
 from amaranth.lib import wiring

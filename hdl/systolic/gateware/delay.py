@@ -1,4 +1,4 @@
-"""Moving values in time: one shift register."""
+"""Delays: a shift register."""
 
 from amaranth.hdl import Cat, Shape, Signal, Value
 

@@ -1,4 +1,4 @@
-"""Where units meet: what goes between the boxes of a TPU, commands, rows, bus words, buffer accesses, errors."""
+"""The interfaces between units: commands, rows, bus words, buffer accesses, errors."""
 
 from amaranth.hdl import signed, unsigned
 from amaranth.lib import data, stream, wiring

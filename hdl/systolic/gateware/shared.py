@@ -1,9 +1,9 @@
-"""Components that are elaborated once, however often they are placed.
+"""Components that are elaborated once, however often they are instantiated.
 
-A grid of R x C cells is R copies of one row, and a row C copies of one cell. Amaranth elaborates every copy;
-for 256 x 256 cells that takes a quarter of an hour. A :class:`Shared` component is an ordinary component in
-simulation, but when the platform is a :class:`Library` only the first copy is elaborated: every placement
-becomes an instance of one Verilog module with just the ports of its signature. Time and text grow with R + C.
+A grid of R x C cells is R copies of one row, and a row is C copies of one cell. Amaranth elaborates every copy; for
+256 x 256 cells that takes a quarter of an hour. A :class:`Shared` component is an ordinary component in simulation. On
+a :class:`Library` platform only its first copy is elaborated, and every copy becomes an instance of one Verilog module
+with the ports of its signature. Run time and Verilog size then grow with R + C.
 """
 
 import dataclasses

@@ -1,4 +1,4 @@
-"""The whole TPU: sequencer, DMA, unified buffer, matrix unit and activation unit around one ring of data."""
+"""The whole TPU: core, control registers and bus interfaces."""
 
 from amaranth.hdl import Module
 from amaranth.lib import wiring

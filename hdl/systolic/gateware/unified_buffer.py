@@ -1,4 +1,4 @@
-"""The unified buffer: activations and parameters, read and written a row of bytes at a time, from any address."""
+"""The unified buffer: activations and parameters, read and written several bytes at a time, at any address."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
@@ -83,8 +83,8 @@ class _Banks(Shared):
 
 
 class UnifiedBuffer(Shared):
-    """``buffer_size`` bytes in ``banks`` banks, byte a in bank a % banks: any ``banks`` bytes in a row are in as many
-    banks, so that they are read or written together wherever they begin.
+    """``buffer_size`` bytes in ``banks`` banks, byte a in bank a % banks. ``banks`` consecutive bytes are in different
+    banks, so they are read or written together at any alignment.
 
     ::
 
@@ -95,9 +95,9 @@ class UnifiedBuffer(Shared):
     Members
     -------
     activation_read, store_read, row_read : In(BufferRead)
-        Clients, the first in this order has its way.
+        Read clients. Fixed priority, highest first.
     activation_write, load_write : In(stream of Write)
-        The same. What is taken in one cycle is there for a read taken in the next.
+        Write clients, the same. A read accepted in the cycle after a write returns the written data.
 
     Addresses are not checked here; contents are undefined until they are written.
     """

@@ -57,6 +57,7 @@ class _Methods:
     restart = _Method(steps.restart)
     load = _Method(steps.load)
     feed = _Method(steps.feed)
+    fetch = _Method(steps.fetch)
     execute = _Method(steps.execute)
 
     def __init__(self, link: Link | AsyncLink, limit: float | None) -> None:

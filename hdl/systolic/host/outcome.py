@@ -51,6 +51,13 @@ class Outcome:
         """The error, or ``None``."""
         return isa.ErrorCode(self.error_code) if self.error_code else None
 
+    @property
+    def reason(self) -> str:
+        """Why an error stopped the TPU, in words."""
+        text = self.error.doc if self.error else "no error code"
+        dead = ", and memory has not answered all bursts" if self.bus_dead else ""
+        return f"{text} (error {self.error_code}){dead}"
+
     def check(self) -> "Outcome":
         """This outcome.
 
@@ -60,7 +67,5 @@ class Outcome:
             If an error stopped the TPU.
         """
         if not self.halted:
-            text = self.error.doc if self.error else "no error code"
-            dead = ", and memory has not answered all bursts" if self.bus_dead else ""
-            raise HostError(f"stopped at instruction {self.error_index}: {text} (error {self.error_code}){dead}")
+            raise HostError(f"stopped at instruction {self.error_index}: {self.reason}")
         return self

@@ -16,8 +16,8 @@ from ..compiler.image import Image, named
 from .link import LinkError, Read, Read32, Request, Wait, Write, Write32
 from .outcome import HostError, Outcome, RegisterError, WaitError
 
-__all__ = ["CAUSES", "ENDS", "Steps", "counters", "execute", "feed", "finish", "identify", "interrupted", "load",
-           "read", "read_fields", "restart", "ring", "run", "start", "write", "write_ones"]
+__all__ = ["CAUSES", "ENDS", "Steps", "counters", "execute", "feed", "fetch", "finish", "identify", "interrupted",
+           "load", "read", "read_fields", "restart", "ring", "run", "start", "write", "write_ones"]
 
 T = TypeVar("T")
 
@@ -191,17 +191,27 @@ def run(address: int, length: int, *, watchdog: int | None = None, limit: float 
     return (yield from finish(limit))
 
 
-def load(image: Image, **inputs: npt.ArrayLike) -> Steps[None]:
+def load(image: Image, /, **inputs: npt.ArrayLike) -> Steps[None]:
     """Write an image into memory, and after it int8 values of inputs."""
     yield Write(image.base, image.content.tobytes())
     yield from feed(image, **inputs)
 
 
-def feed(image: Image, **inputs: npt.ArrayLike) -> Steps[None]:
+def feed(image: Image, /, **inputs: npt.ArrayLike) -> Steps[None]:
     """Write int8 values of inputs of an image that is in memory."""
     for name, values in inputs.items():
         variable = named("input", image.inputs, name)
         yield Write(variable.address, variable.pack(values))
+
+
+def fetch(image: Image, *names: str) -> Steps[dict[str, Int8Array]]:
+    """Read outputs of an image that is in memory: int8 [height, width, channels] by name."""
+    outputs = {}
+    for name in names:
+        variable = named("output", image.outputs, name)
+        code: bytes = yield Read(variable.address, variable.region.size)
+        outputs[name] = variable.unpack(code)
+    return outputs
 
 
 def execute(image: Image, *, limit: float | None = None) -> Steps[tuple[dict[str, Int8Array], list[Outcome]]]:
@@ -222,8 +232,4 @@ def execute(image: Image, *, limit: float | None = None) -> Steps[tuple[dict[str
     for program in image.programs:
         outcome = yield from run(program.address, program.length, limit=limit)
         outcomes.append(outcome.check())
-    outputs = {}
-    for name, variable in image.outputs.items():
-        code: bytes = yield Read(variable.address, variable.region.size)
-        outputs[name] = variable.unpack(code)
-    return outputs, outcomes
+    return (yield from fetch(image, *image.outputs)), outcomes

@@ -5,15 +5,16 @@ __all__ = ["add"]
 
 def add(subparsers):
     """Add ``systolic sim``."""
-    parser = subparsers.add_parser("sim", help="check the protocols and corner cases under cocotb",
-                                   description="Run the cocotb benches: every configuration on every simulator.")
+    parser = subparsers.add_parser("sim", help="run the cocotb testbenches",
+                                   description="Run the cocotb testbenches, which check protocols and corner "
+                                   "cases: every configuration on every simulator.")
     parser.add_argument("--config", action="append", metavar="NAME",
-                        help="one matrix unit of the benches; may be repeated (default: all, unless --tpu is given)")
+                        help="matrix unit to test; may be repeated (all, unless --tpu is given)")
     parser.add_argument("--tpu", action="append", metavar="NAME",
-                        help="one TPU of the benches; may be repeated (default: all, unless --config is given)")
+                        help="TPU to test; may be repeated (all, unless --config is given)")
     parser.add_argument("--simulator", action="append", metavar="NAME",
-                        help="verilator or icarus (default: both, Icarus where it is installed)")
-    parser.add_argument("--seed", type=int, default=1, help="for everything random (%(default)s)")
+                        help="verilator or icarus; may be repeated (both, Icarus if installed)")
+    parser.add_argument("--seed", type=int, default=1, help="random seed (%(default)s)")
     parser.set_defaults(run=_run)
 
 

@@ -16,7 +16,8 @@ from systolic import isa
 from systolic.isa import ErrorCode
 from systolic.tpu_config import TpuConfig
 
-__all__ = ["Fault", "Tiles", "access_faults", "check_fields", "check_instruction", "regions"]
+__all__ = ["Fault", "Tiles", "access_faults", "check_fields", "check_instruction", "regions", "rows_inside",
+           "walks_of", "wrong_field"]
 
 _MEMORY = 1 << 32
 _PIXELS = 1 << 16
@@ -111,7 +112,7 @@ def access_faults(config, op, answers=None):
 
 
 def _load_faults(config, op, answers, bus=ErrorCode.BUS_READ):
-    good = _rows_inside(config, op)
+    good = rows_inside(config, op)
     region = Fault(ErrorCode.REGION, 0) if good < op.row_count else None
     step, size = op.memory_stride, op.row_bytes
     if answers is None or good and answers(op.memory, (good - 1) * step + size):
@@ -124,7 +125,7 @@ def _store_faults(config, op, answers):
     return _load_faults(config, op, answers, ErrorCode.BUS_WRITE)
 
 
-def _rows_inside(config, op):
+def rows_inside(config, op):
     """How many rows of a transfer come before the first that is outside."""
     last, size = op.row_count - 1, op.row_bytes
     room = min(op.memory_size, _MEMORY - op.memory)
@@ -243,20 +244,27 @@ class _Walk(NamedTuple):
         return _first_outside(config, *self[:3], channels, self.size)
 
 
-def _pool_faults(config, op, answers):
-    return _elementwise_faults(config, op, _Walk(
-        op.start - op.from_base, (op.y_count, op.x_count, op.ky_count, op.kx_count),
-        (op.from_y_stride, op.from_x_stride, op.ky_stride, op.kx_stride), op.from_size))
+def walks_of(op):
+    """Of an instruction of the activation unit, what it walks over: name of the base's field, base, and walk.
 
-
-def _add_faults(config, op, answers):
+    The last is that of the outputs.
+    """
     counts = op.y_count, op.x_count
-    return _elementwise_faults(config, op, _Walk(0, counts, (op.from_y_stride, op.from_x_stride), op.from_size),
-                               _Walk(0, counts, (op.other_y_stride, op.other_x_stride), op.other_size))
+    found = []
+    if op.name == "pool":
+        found.append(("from_base", op.from_base, _Walk(
+            op.start - op.from_base, (*counts, op.ky_count, op.kx_count),
+            (op.from_y_stride, op.from_x_stride, op.ky_stride, op.kx_stride), op.from_size)))
+    if op.name == "add":
+        found.append(("from_base", op.from_base,
+                      _Walk(0, counts, (op.from_y_stride, op.from_x_stride), op.from_size)))
+        found.append(("other_base", op.other_base,
+                      _Walk(0, counts, (op.other_y_stride, op.other_x_stride), op.other_size)))
+    return [*found, ("base", op.base, _Walk(0, counts, (op.y_stride, op.x_stride), op.size))]
 
 
-def _elementwise_faults(config, op, *inputs):
-    walks = (*inputs, _Walk(0, (op.y_count, op.x_count), (op.y_stride, op.x_stride), op.size))
+def _elementwise_faults(config, op, answers):
+    walks = [walk for _, _, walk in walks_of(op)]
     if any(isa.overlaps(op)):
         return [_first_in_place(config, op, walks)]
     outside = any(each.first_outside(config, op.channels) is not None for each in walks)
@@ -311,5 +319,6 @@ def _first_outside(config, start, counts, strides, size, region_size):
 
 _FAULTS = {
     "read_host_memory": _load_faults, "write_host_memory": _store_faults, "read_weights": _weights_faults,
-    "matrix_multiply": _matrix_faults, "activate": _activate_faults, "pool": _pool_faults, "add": _add_faults,
+    "matrix_multiply": _matrix_faults, "activate": _activate_faults, "pool": _elementwise_faults,
+    "add": _elementwise_faults,
 }

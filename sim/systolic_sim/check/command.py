@@ -12,11 +12,11 @@ __all__ = ["add"]
 def add(subparsers):
     """Add ``systolic check``."""
     parser = subparsers.add_parser(
-        "check", help="find what is wrong with a TPU's program", description="Find every error of a program that does "
-        "not depend on its data: instructions that the machine refuses, accesses outside their regions, tiles and sums "
-        "that are missing or left over, and waits that never end. A line per error; exit code 1 if there is one.")
-    parser.add_argument("program", help="text as assemble reads it, or bytes as it writes them")
-    parser.add_argument("--tpu", required=True, metavar="PRESET", help=f"the machine: {', '.join(TPU_PRESETS)}")
+        "check", help="find errors in a TPU program", description="Find all errors of a program that do not depend "
+        "on data: illegal instructions, accesses outside their regions, missing and leftover tiles and sums, and "
+        "deadlocks. Print one line per error. The exit code is 1 if there is one.")
+    parser.add_argument("program", help="program to check, text or binary")
+    parser.add_argument("--tpu", required=True, metavar="PRESET", help=f"TPU to check for: {', '.join(TPU_PRESETS)}")
     parser.set_defaults(run=_check)
 
 

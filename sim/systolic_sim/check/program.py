@@ -8,8 +8,9 @@ from systolic import isa
 from systolic.isa import ErrorCode
 from systolic_sim.check.accesses import access_faults, check_fields, regions, wrong_field
 from systolic_sim.check.flow import Flow
+from systolic_sim.check.places import astray, silent
 
-__all__ = ["Finding", "check_program", "executed"]
+__all__ = ["Finding", "advice", "check_program", "executed"]
 
 #: Instructions that PROGRAM_LENGTH can count.
 _LONGEST = 65535
@@ -86,6 +87,30 @@ def check_program(config, code):
     return sorted(found, key=lambda each: each.index)
 
 
+def advice(config, code, error, index, answers=None):
+    """What exactly is wrong where a program stopped, and what to do.
+
+    Parameters
+    ----------
+    config : TpuConfig
+    code : bytes
+    error : ErrorCode
+    index : int
+        Of the instruction.
+    answers : function of (address, size) or None
+        Whether the bus reads and writes there without an error.
+
+    Returns
+    -------
+    str
+        Empty if nothing is known beyond the error's name.
+    """
+    if error in (ErrorCode.BUS_READ, ErrorCode.BUS_WRITE) and answers is not None:
+        op, = isa.decode(code[isa.BYTES * index:][:isa.BYTES])
+        return f"memory does not answer at {silent(config, op, answers):#010x}"
+    return next((each.advice for each in check_program(config, code) if (each.error, each.index) == (error, index)), "")
+
+
 def _text(word):
     try:
         return isa.disassemble(isa.decode(word)).strip()
@@ -130,27 +155,21 @@ def _mend(config, op, fault):
     """What to do about an access that goes astray."""
     if fault.error == ErrorCode.OVERLAP:
         return "in place, an output begins before the end of the one before it: make x_stride or y_stride larger"
+    where = astray(config, op, fault)
     if fault.error == ErrorCode.ACCUMULATOR:
-        depth = config.matrix.arch.accumulator_depth
-        return (f"row {fault.place % (op.x_count * op.y_count)} of a tile belongs to entry "
-                f"{op.accumulator + fault.place % (op.x_count * op.y_count)}, the last is {depth - 1}: "
-                "lower accumulator, or take fewer rows per tile")
+        last = config.matrix.arch.accumulator_depth - 1
+        return f"{where}, the last is {last}: lower accumulator, or take fewer rows per tile"
     if op.name == "read_weights":
         size = config.tile_bytes(diagonal=bool(op.diagonal))
-        return (f"tile {fault.place} of {op.tile_count} is not inside, a tile has {size} bytes: "
-                f"memory_size={op.tile_count * size}, below 2**32")
+        return f"{where}, a tile has {size} bytes: memory_size={op.tile_count * size}, below 2**32"
     if op.name == "matrix_multiply":
-        tile, row = divmod(fault.place, op.x_count * op.y_count)
-        return f"row {row} of tile {tile} is not inside base and size: correct them, start, counts or strides"
+        return f"{where}: correct base, size, start, counts or strides"
     if op.name == "activate" and fault.place < 0:
         count = op.channels if op.per_channel else 1
         return f"parameters_size must be at least {count * isa.RECORD_BYTES}, not {op.parameters_size}"
     if op.name in ("read_host_memory", "write_host_memory"):
-        return ("a row is not inside base and size, or not inside memory and memory_size: correct them, or row_count, "
-                "row_bytes and strides")
-    names = {"activate": "output {} is", "pool": "an input or output is", "add": "an input or output is"}
-    return (names[op.name].format(fault.place)
-            + " not inside its region: correct base and size, counts, channels or strides")
+        return f"{where}: correct bases and sizes, row_count, row_bytes or strides"
+    return f"{where}: correct base and size, counts, channels or strides"
 
 
 def _undefined(index, op, written):

@@ -1,4 +1,4 @@
-"""The loader, cycle by cycle."""
+"""The load unit, cycle by cycle."""
 
 from systolic import isa
 

@@ -1,7 +1,7 @@
-"""The matrix unit's handshakes, one cycle after the other, without its data.
+"""The matrix unit's handshakes, cycle by cycle, without its data.
 
-:func:`systolic_sim.cycles.schedule.schedule` predicts a program whose streams never stall; this model goes along
-with whatever drives the streams, cycle by cycle. It mirrors the registers of the RTL that decide handshakes.
+:func:`systolic_sim.cycles.schedule.schedule` predicts a program whose streams never stall. This model follows any
+sequence of stalls, cycle by cycle. It mirrors the registers of the RTL that determine handshakes.
 """
 
 __all__ = ["SteppedMatrixUnit"]

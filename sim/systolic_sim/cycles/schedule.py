@@ -1,18 +1,18 @@
 """When each row enters and each result leaves a matrix unit whose streams never stall.
 
-Weights and rows are on offer from cycle 0, results are taken at once. Then:
+Weights and rows are valid from cycle 0, and results are always accepted. Then:
 
-* A weight beat is accepted when the weight FIFO, ``weight_fifo_rows`` of them, has room; a place is free
-  again in the cycle after its beat went into the array.
-* It goes into the array ``weight_latency`` cycles later at the earliest, one beat a cycle; the first of a
-  tile not before the cycle in which the tile before is switched in.
-* Rows are accepted in order, one a cycle, while the row gate, two of them, has room; a place is free again in the
-  cycle after its row went into the array.
-* A row goes into the array in the cycle after its acceptance at the earliest, one a cycle. One that switches
-  waits for its tile's last beat and goes one cycle after it at the earliest. One that accumulates goes ``turnaround``
-  cycles after the row that had its address before. The result FIFO holds all that can be under way: with results
-  taken at once, no row waits for room in it.
-* A result comes ``latency`` cycles after the cycle before its row went in: after its acceptance, had it not waited.
+* A weight beat is accepted while the weight FIFO of ``weight_fifo_rows`` beats has room. A place is free again in the
+  cycle after its beat enters the array.
+* A beat enters the array at the earliest ``weight_latency`` cycles later, one beat per cycle. The first beat of a tile
+  enters no earlier than the cycle in which the previous tile is switched in.
+* Rows are accepted in order, one per cycle, while the row gate has room for one of its two rows. A place is free again
+  in the cycle after its row enters the array.
+* A row enters the array at the earliest in the cycle after its acceptance, one row per cycle. A row that switches
+  enters at the earliest one cycle after the last beat of its tile. A row that accumulates enters at the earliest
+  ``turnaround`` cycles after the previous row with its address. The result FIFO holds all rows in flight: since results
+  are always accepted, no row waits for room in it.
+* A result is valid ``latency`` cycles after the cycle before its row enters: after its acceptance, if it did not wait.
 """
 
 import dataclasses

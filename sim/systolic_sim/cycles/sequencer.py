@@ -69,6 +69,7 @@ class Sequencer:
 
     Members
     -------
+    program : list of Operation
     commands : list
         For each unit (index, operation), or ``None``.
     running, halted, issued : bool
@@ -76,7 +77,7 @@ class Sequencer:
 
     def __init__(self, config, program, address=0):
         self.fetcher = Fetcher(config)
-        self._program, self._address = program, address
+        self.program, self._address = program, address
         self._regions = [_regions(each) for each in program]
         self._state, self._index, self._loaded, self._slot = "idle", 0, 0, 0
         self._under_way = [[] for _ in EXECUTORS]
@@ -92,7 +93,7 @@ class Sequencer:
         """Advance one clock; ``command_ready`` and ``done`` have a value for each unit."""
         state, cancel, begin, issue = self._state, False, None, None
         self.issued = self.halted = False
-        operation = self._program[self._index] if self._index < len(self._program) else None
+        operation = self.program[self._index] if self._index < len(self.program) else None
         take = state in ("load", "drain")
         room, shut = self._room, self._shut
         if operation is not None and operation.instruction.unit in EXECUTORS:
@@ -100,7 +101,7 @@ class Sequencer:
             self._room, self._shut = len(self._under_way[unit]) < 2, self.commands[unit] is not None
         if state == "idle":
             if start:
-                begin = self._address, len(self._program)
+                begin = self._address, len(self.program)
                 self._state, self._index, self.running = "load", 0, True
         elif state == "load":
             if self.fetcher.valid:

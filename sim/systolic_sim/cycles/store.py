@@ -1,4 +1,4 @@
-"""The storer, cycle by cycle."""
+"""The store unit, cycle by cycle."""
 
 from systolic import isa
 

@@ -1,8 +1,8 @@
 """A whole TPU, cycle by cycle, without its data: the cycle model.
 
-Every box has a model of its own in this package, of which each output depends on registers alone. A cycle looks at all
-outputs, settles who gets the unified buffer, and steps every box. What cannot change a handshake, the
-numbers that are multiplied, is not there: a 256 x 256 array costs no more than a 4 x 4.
+Every component has its own model in this package, whose outputs depend on registers alone. A cycle reads all outputs,
+arbitrates the unified buffer, and steps every model. The data that is multiplied cannot change a handshake and is not
+modelled: a 256 x 256 array costs no more than a 4 x 4.
 """
 
 import collections
@@ -10,6 +10,7 @@ import dataclasses
 
 from systolic import isa
 from systolic.errors import UserError
+from systolic.isa import ErrorCode
 from systolic_sim.cycles.matrix_unit import SteppedMatrixUnit
 
 from .activation_unit import ActivationUnit
@@ -17,15 +18,33 @@ from .load import Loader
 from .memory import Memory
 from .read_dma import ReadDma
 from .row_reader import RowReader
-from .sequencer import Sequencer
+from .sequencer import EXECUTORS, Sequencer
 from .store import Storer
 from .weight_reader import WeightReader
 
-__all__ = ["CycleError", "Prediction", "predict"]
+__all__ = ["CycleError", "Prediction", "Timing", "predict"]
 
 
 class CycleError(UserError, RuntimeError):
-    """The program does not come to an end."""
+    """The program does not come to an end; the message says what waits for what."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Timing:
+    """When an instruction was executed.
+
+    Parameters
+    ----------
+    issue, retire : int
+        Cycles from the doorbell on.
+    counters : dict of str to int
+        What the counters counted until it retired, since all instructions before it had: 0 if one of those retired
+        later. Summed over a program they are the program's.
+    """
+
+    issue: int
+    retire: int
+    counters: dict
 
 
 @dataclasses.dataclass(frozen=True)
@@ -36,9 +55,12 @@ class Prediction:
     ----------
     counters : dict of str to int
         By the registers' names in small letters.
+    timings : tuple of Timing
+        Per instruction.
     """
 
     counters: dict
+    timings: tuple
 
     @property
     def cycles(self):
@@ -61,6 +83,9 @@ class _Tpu:
         self._store_reads = collections.deque([False] * config.READ_LATENCY)
         self._start = True
         self.counters = collections.Counter()
+        # By instruction, what the counters were when it was issued and when it retired; instructions in flight by unit.
+        self.issued, self.retired = [], {}
+        self._in_flight = [collections.deque() for _ in EXECUTORS]
 
     def step(self):
         """One clock."""
@@ -112,8 +137,36 @@ class _Tpu:
         weights.step(_values(commands[2]), grants[1], beats["weights"], weights_ready, False)
         matrix.step(_values(commands[3]), rows_granted, row_ready)
         activation.step(commands[4], results_valid)
+        if sequencer.issued or True in done:
+            self._note(done)
         sequencer.step(self._start, grants[0], beats["fetch"] is not None, ready, done, rows_empty)
         self._start = False
+
+    def _note(self, done):
+        """Instructions that were issued or retire in this cycle."""
+        counters = dict(self.counters)
+        for number, finished in enumerate(done):
+            if finished:
+                self.retired[self._in_flight[number].popleft()] = counters
+        if self.sequencer.issued:
+            index = len(self.issued)
+            self.issued.append(counters)
+            unit = self.sequencer.program[index].instruction.unit
+            if unit in EXECUTORS:
+                self._in_flight[EXECUTORS.index(unit)].append(index)
+            else:
+                self.retired[index] = counters
+
+    def timings(self):
+        """A :class:`Timing` per instruction of a program that has ended."""
+        self.retired[len(self.issued) - 1] = dict(self.counters)
+        before, found = {}, []
+        for index, issued in enumerate(self.issued):
+            after = max(before, self.retired[index], key=lambda counters: counters.get("cycles", 0))
+            found.append(Timing(issue=issued["cycles"], retire=self.retired[index]["cycles"], counters={
+                name: count - before.get(name, 0) for name, count in after.items()}))
+            before = after
+        return tuple(found)
 
 
 def _values(command):
@@ -152,6 +205,16 @@ def predict(config, program, *, latency=10, bytes_per_cycle=None, max_cycles=100
         if since == patience:
             now = {name: tpu.counters[name] for name in ("instructions", "active", "bytes_read", "bytes_written")}
             if now == seen or tpu.counters["cycles"] > max_cycles:
-                raise CycleError(f"no end after {tpu.counters['cycles']} cycles")
+                raise CycleError(f"no end after {tpu.counters['cycles']} cycles: {_why(tpu, program)}")
             seen, since = now, 0
-    return Prediction(dict(tpu.counters))
+    return Prediction(dict(tpu.counters), tpu.timings())
+
+
+def _why(tpu, program):
+    """What a program that does not go on waits for."""
+    from systolic_sim.check.program import advice  # only here: it knows the depths of the models' queues
+
+    index = len(tpu.issued)
+    text = isa.disassemble(program[index:index + 1]).strip() or "behind the last instruction"
+    found = advice(tpu.config, isa.encode(program), ErrorCode.WATCHDOG, index)
+    return f"instruction {index}, {text}{f': {found}' if found else ', is not issued'}"

@@ -1,4 +1,4 @@
-"""``systolic run``."""
+"""``systolic demo``."""
 
 import argparse
 import os
@@ -9,13 +9,14 @@ __all__ = ["add"]
 
 
 def add(subparsers):
-    """Add ``systolic run``."""
-    parser = subparsers.add_parser("run", help="real images through a small network on the generated Verilog",
-                                   description="Train a small network on MNIST, then run its test images through "
-                                               "the generated Verilog, in int8 and in bf16, and compare every bit.")
+    """Add ``systolic demo``."""
+    parser = subparsers.add_parser("demo", help="run MNIST images through networks on the generated Verilog",
+                                   description="Train a small network on MNIST and run its test images through the "
+                                               "generated Verilog, in int8 and in bf16; then run a convolutional "
+                                               "network of the ONNX model zoo on a TPU. Every bit is compared.")
     parser.add_argument("--out", default="build/run", help="folder for Verilog, waveform and picture (%(default)s)")
     parser.add_argument("--images", type=_images, default=1000, metavar="N",
-                        help="test images, 1 to 1000 (%(default)s); a quarter of them in bf16")
+                        help="number of test images, 1 to 1000 (%(default)s); bf16 uses a quarter")
     parser.set_defaults(run=_run)
 
 

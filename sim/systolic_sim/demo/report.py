@@ -13,11 +13,16 @@ import rich.console
 import rich.table
 
 from systolic import verilog
+from systolic.compiler.evaluate import evaluate
+from systolic.compiler.frontends import read_model
+from systolic.compiler.lowering import compile_graph
+from systolic.compiler.match import Match
 from systolic.config import preset
 from systolic.formats import implementation
-from systolic.host import Driver, HostError
+from systolic.host import HostError
+from systolic.runtime import LinkedModel
 from systolic.tpu_config import tpu_preset
-from systolic_sim.demo import mnist, picture, products, tpu
+from systolic_sim.demo import mnist, picture, products, zoo
 from systolic_sim.demo.network import Bf16Network, Int8Network, classify
 from systolic_sim.demo.training import train
 from systolic_sim.golden.matrix_unit import MatrixUnit
@@ -26,6 +31,7 @@ from systolic_sim.progress import progress_bar
 from systolic_sim.rtl import toolchain
 from systolic_sim.rtl.matrix_unit import MatrixUnitRtl
 from systolic_sim.rtl.tpu import TpuRtl
+from systolic_sim.runtimes import runtime
 
 __all__ = ["run"]
 
@@ -36,8 +42,9 @@ WIDTHS = (mnist.SIDE**2, 128, 64, 10)
 CONFIGS = (preset("int8_16x16"), preset("bf16_8x8"))
 TRACED = preset("int8_8x8")
 
-#: The TPU that runs it alone, and its memory's latency in cycles.
-TPU, LATENCY = tpu_preset("tpu_8x8"), 20
+#: The TPU that runs a convolutional network, its memory's latency in cycles, on how many images at most, and the images
+#: by which that is quantised.
+TPU, LATENCY, _CONVOLUTIONS, _CALIBRATION = tpu_preset("tpu_8x8"), 20, 40, 200
 
 #: Most images in one product.
 BATCH = 125
@@ -95,7 +102,7 @@ def run(out, images, *, console=None):
     right = mlp.classify(test.pixels / np.float32(255)) == test.labels
     try:
         outcomes = [_outcome(config, mlp, train_digits.pixels, test.pixels, out) for config in CONFIGS]
-        alone = _alone(mlp, train_digits.pixels, test, out)
+        alone = _convolutional(train_digits, test, out)
         files = _record(mlp, train_digits.pixels, test.pixels, out)
     except products.Mismatch as mismatch:
         console.print(f"[bold red]wrong[/]: {mismatch}", soft_wrap=True)
@@ -136,46 +143,44 @@ def _part(config, design, network, pixels):
     return expected, classify(network, pixels, rtl), rtl.tally
 
 
-def _alone(mlp, calibration, digits, out):
-    """The int8 network on a TPU: a table of what its one program did with all images."""
-    network = Int8Network(mlp, calibration)
-    design = _design(TPU, out)
-    with progress_bar(f"RTL {TPU.name}, the network in one program") as report:
-        rtl = TpuRtl(TPU, design=design)
-        image = tpu.image(TPU, network, digits.pixels)
-        report(1, 2)
-        rtl.connect(np.zeros(image.end, np.uint8), latency=LATENCY)
-        driver = Driver(rtl, limit=100 * image.macs)
-        driver.load(image)
-        try:
-            outputs, (outcome,) = driver.execute(image)
-        except HostError as error:
-            raise products.Mismatch(f"{TPU.name}: {error}") from None
-        report(2, 2)
-    (logits,), counters = outputs["logits"], outcome.counters
-    expected = _logits(network, digits.pixels)
-    if wrong := np.count_nonzero(logits != expected):
-        raise products.Mismatch(f"{TPU.name}: {wrong:,} of {logits.size:,} logits differ from the golden model")
-    cells, cycles = TPU.matrix.arch.rows * TPU.matrix.arch.cols, counters["cycles"]
-    table = _new_table("The same network alone on a TPU, from doorbell to interrupt")
+def _convolutional(calibration, digits, out):
+    """A trained convolutional network on a TPU: a table of what the generated Verilog made of the images."""
+    content = zoo.quantised_model(calibration[:_CALIBRATION])
+    graph, runs = read_model(content), digits[:_CONVOLUTIONS]
+    compiled = compile_graph(graph, TPU, match=Match.ONNXRUNTIME)
+    reference = runtime(content, Match.ONNXRUNTIME)
+    rtl = TpuRtl(TPU, design=_design(TPU, out))
+    rtl.connect(np.zeros(compiled.image.end, np.uint8), latency=LATENCY)
+    model, cycles, wrong, right = LinkedModel(compiled, rtl), 0, 0, 0
+    with progress_bar(f"RTL {TPU.name}, a convolutional network") as report:
+        for number, (picture_, label) in enumerate(zip(zoo.pictures(runs)[:, None], runs.labels, strict=True), start=1):
+            try:
+                logits = model.run(picture_)
+            except HostError as error:
+                raise products.Mismatch(f"{TPU.name}: {error}") from None
+            wrong += int(np.count_nonzero(logits != reference(picture_)))
+            right += int(logits.argmax() == label)
+            cycles += sum(outcome.counters["cycles"] for outcome in model.outcomes)
+            report(number, len(runs))
+    if wrong:
+        raise products.Mismatch(f"{TPU.name}: {wrong:,} of {logits.size * len(runs):,} logits differ from ONNX "
+                                "Runtime's")
+    golden = [evaluate(graph, {graph.inputs[0]: each}, match=Match.ONNXRUNTIME)[graph.outputs[0]].argmax()
+              for each in zoo.pictures(digits)[:, None]]
+    theirs = [reference(each).argmax() for each in zoo.pictures(digits)[:, None]]
+    cells = TPU.matrix.arch.rows * TPU.matrix.arch.cols
+    table = _new_table("A convolutional network of the ONNX model zoo, quantised by ONNX Runtime, compiled for a TPU")
     table.add_column(TPU.name, justify="right")
     for name, value in (
-            ("test images", f"{len(logits):,}"), ("instructions", f"{counters['instructions']:,}"),
-            ("accuracy, generated Verilog", _percent((logits.argmax(axis=1) == digits.labels).mean())),
-            ("logits compared", f"{logits.size:,}"), ("wrong logits", f"{wrong:,}"), ("cycles", f"{cycles:,}"),
-            ("utilisation: MACs / (R x C x cycles)", _percent(image.macs / (cells * cycles))),
-            ("weight stall + shift / cycles", _percent((counters["weight_stall"] + counters["weight_shift"]) / cycles)),
-            ("bytes read, written", f"{counters['bytes_read']:,}, {counters['bytes_written']:,}")):
+            ("images on the generated Verilog", f"{len(runs):,}"), ("accuracy", _percent(right / len(runs))),
+            ("logits compared with ONNX Runtime's, and wrong", f"{logits.size * len(runs):,}, {wrong:,}"),
+            (f"accuracy on {len(digits):,} images, ours and ONNX Runtime's", " ".join(
+                _percent(np.mean(each == digits.labels)) for each in (golden, theirs))),
+            ("instructions", f"{sum(program.length for program in compiled.image.programs):,}"),
+            ("MACs per image", f"{compiled.image.macs:,}"), ("cycles per image", f"{cycles // len(runs):,}"),
+            ("utilisation: MACs / (R x C x cycles)", _percent(compiled.image.macs * len(runs) / (cells * cycles)))):
         table.add_row(name, value)
     return table
-
-
-def _logits(network, pixels):
-    """int8 [M, N], without any model of hardware but requantisation."""
-    x = network.inputs(pixels)
-    for layer in network.layers:
-        x = layer.outputs(x.astype(np.int32) @ layer.weights.astype(np.int32))
-    return x
 
 
 def _design(config, out):

@@ -87,12 +87,32 @@ def test_lines(check):
         "rounding must be from 0 to 2, not 3",
         "memory must be a multiple of the 4 bytes of the bus, not 2", "channels must be from 1 to 4, not 5",
         "from_base=8000 ends at 8256, the buffer at 8192",
-        "tile 1 of 2 is not inside, a tile has 16 bytes: memory_size=32",
-        "row 1 of a tile belongs to entry 64, the last is 63", "output 3 is not inside its region",
-        "parameters_size must be at least 32, not 16", "row 3 of tile 0 is not inside base and size",
-        "an input or output is not inside", f"10: (the end): {ErrorCode.END.doc}: end it with halt",
+        "tile 1 of 2, from 0x00000010 on, is not inside [0x0, 0x1f), a tile has 16 bytes: memory_size=32",
+        "the row y=0 x=1 of tile n=0 ky=0 kx=0 c=0 belongs to entry 64, the last is 63",
+        "the output y=0 x=3, 2 bytes at 0x3, is not inside base and size, [0x0, 0x4)",
+        "parameters_size must be at least 32, not 16",
+        "the row y=0 x=3 of tile n=0 ky=0 kx=0 c=0, 4 bytes at 0x6, is not inside base and size, [0x0, 0x8)",
+        "the input y=0 x=0 ky=0 kx=0, 2 bytes at 0x0, is not inside from_base and size, [0x0, 0x1)",
+        f"10: (the end): {ErrorCode.END.doc}: end it with halt",
     ], strict=True):
         assert expected in line
+
+
+@pytest.mark.parametrize("program, expected", [
+    ("matrix_multiply size=32 base=100 start=100 x_count=2 x_stride=4 y_count=2 y_stride=8 c_count=2 c_stride=16 "
+     "n_count=2 n_stride=1", "the row y=1 x=1 of tile n=1 ky=0 kx=0 c=1, 4 bytes at 0x81"),
+    ("pool base=200 size=8 x_count=8 x_stride=1 from_base=16 from_size=20 start=16 from_x_stride=2 kx_count=3 "
+     "kx_stride=3 ky_count=2 ky_stride=1",
+     "the input y=0 x=7 ky=0 kx=2, 1 bytes at 0x24, is not inside from_base and size, [0x10, 0x24)"),
+    ("add base=64 size=8 x_count=8 x_stride=1 from_size=8 from_x_stride=1 other_base=16 other_size=7 other_x_stride=1",
+     "the input y=0 x=7, 1 bytes at 0x17, is not inside other_base and size, [0x10, 0x17)"),
+    ("write_host_memory memory=64 memory_size=64 base=0 size=32 row_count=4 row_bytes=16 memory_stride=16 stride=12",
+     "row 2 of 4, 16 bytes at 0x00000060 in memory and 0x18 in the buffer, is not inside [0x40, 0x80) and [0x0, 0x20)"),
+])
+def test_the_access_is_named(check, program, expected):
+    """By its loop indices, its address and the region."""
+    code, (line, *_) = check(program)
+    assert code == 1 and expected in line
 
 
 @pytest.mark.parametrize("program, expected", [

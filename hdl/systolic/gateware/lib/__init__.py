@@ -1,1 +1,1 @@
-"""Building blocks that know nothing of a TPU."""
+"""Building blocks that do not depend on the TPU."""

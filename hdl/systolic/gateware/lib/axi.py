@@ -1,7 +1,7 @@
-"""AXI4, as far as we use it, in the names of the specification.
+"""The subset of AXI4 in use, with the names of the specification.
 
-Every channel is a stream. There are no IDs: all transactions have ID 0, responses come in order. A flat port's name
-is the channel's and the field's, as in ``bus.ar.payload.len`` for ARLEN.
+Every channel is a stream. There are no IDs: all transactions have ID 0, and responses are in order. A signal is named
+after channel and field, as in ``bus.ar.payload.len`` for ARLEN.
 """
 
 from amaranth.lib import data, stream, wiring
@@ -17,7 +17,7 @@ INCR = 1
 
 
 class Address(data.StructLayout):
-    """Payload of AR and AW. ``len``: beats less one. ``size``: log2 of a beat's bytes."""
+    """Payload of AR and AW. ``len``: number of beats, minus one. ``size``: log2 of the bytes of a beat."""
 
     def __init__(self):
         super().__init__({"addr": 32, "len": 8, "size": 3, "burst": 2})

@@ -1,4 +1,4 @@
-"""Credits: how much of something limited is taken."""
+"""Credits: a count of how much of a limited resource is in use."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib.wiring import In, Out

@@ -1,15 +1,14 @@
 """bf16 products and fp32 sums, recoded so that a cell needs no sign logic.
 
-Operands are recoded once, at the array's edge; psums stay recoded until they leave the result FIFO::
+Operands are recoded once, at the edge of the array; psums stay recoded until they leave the result FIFO::
 
     bf16  16 bits  ->  Operand  20 bits   mantissa * 2**(exponent - 7)
     fp32  32 bits  <-  Psum     35 bits   mantissa * 2**(exponent - 127 - 23)
 
-Mantissas are two's complement, so a sum of either sign is one addition, rounded to nearest even as it
-stands: a two's complement number cut off is a floor, and what is cut off a fraction, whatever the sign.
-Subnormals need no case of their own: operands are normalised by an exponent range wide enough, and psums are
-kept from falling below exponent 1 by limiting the normalising shift. Infinities and NaN are two sticky flags
-that travel beside the number.
+Mantissas are two's complement, so a sum of either sign is one addition. Rounding to nearest even does not depend on
+the sign either: truncation of a two's complement number is a floor, and the remainder is not negative. Subnormals are
+no special case: the exponent range is wide enough to normalise operands, and limiting the normalising shift keeps
+psums at exponent 1 or above. Infinities and NaN are two sticky flags beside the number.
 """
 
 import types

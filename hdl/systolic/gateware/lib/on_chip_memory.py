@@ -1,4 +1,4 @@
-"""Memory on the chip behind the memory bus, for boards that have no other."""
+"""On-chip memory as a slave on the memory bus, for boards without DRAM."""
 
 from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory

@@ -1,4 +1,4 @@
-"""State machines with a register for each state."""
+"""One-hot state machines."""
 
 from amaranth.hdl import Mux, Signal
 

@@ -1,4 +1,4 @@
-"""A first-in first-out queue in block memory, for streams as wide as an array."""
+"""A FIFO in block RAM, for streams as wide as an array."""
 
 from amaranth.hdl import Cat, Module, Signal
 from amaranth.lib import memory, stream

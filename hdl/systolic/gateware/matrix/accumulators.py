@@ -1,4 +1,4 @@
-"""The accumulators: sums over tiles, one memory a column."""
+"""The accumulators: sums over tiles, one memory per column."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal, Value
 from amaranth.lib import data, memory, stream

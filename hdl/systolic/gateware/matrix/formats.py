@@ -1,4 +1,4 @@
-"""What each number format is in gateware: one table, and all that the matrix unit asks of a format."""
+"""Number formats in gateware: a table with everything that the matrix unit needs to know of a format."""
 
 import dataclasses
 from collections.abc import Callable

@@ -4,18 +4,18 @@
 
                weights, psums                      A wave enters at the top left corner and moves one column
                  │       │                         right every ``hop_stages`` and one row down every L cycles
-            ┌────▼────┬──▼──────┬─────────┐        (L = ``psum_stages``). Everything rides it: activations,
+            ┌────▼────┬──▼──────┬─────────┐        (L = ``psum_stages``). Everything moves with it: activations,
     a[0] ──▶│ cell    │ cell    │ cell    │        the switch that makes the shadow weight the active one,
-    control │    0, 0 │    0, 1 │    0, 2 │        the load that fills the shadow. So each cell sees what its
-       │    ├─────────┼─────────┼─────────┤        neighbour saw, a moment later, and what is in order at the
+    control │    0, 0 │    0, 1 │    0, 2 │        the load that fills the shadow. Each cell sees what its
+       │    ├─────────┼─────────┼─────────┤        neighbour saw, only later, and what is in order at the
     a[1] ──▶│ cell    │ cell    │ cell    │        corner is in order everywhere: a tile may be loaded right
        │    │    1, 0 │    1, 1 │    1, 2 │        behind the switch, without waiting for the wave to arrive.
        ▼    └────┬────┴────┬────┴────┬────┘
                  ▼         ▼         ▼  psums
 
-A tile is loaded last row first. Each row's shadow weights are what the row below loads next: row r takes the
-first R - r of the tile's weight rows and passes on all but the last, its own. Nothing in the grid is reset:
-a wave started before the reset stays ahead of all that start after it.
+A tile is loaded last row first. The shadow weights of a row are what the row below loads next: row r captures the
+first R - r weight rows of the tile and passes on all but the last, which is its own. Nothing in the grid is reset:
+a wave started before a reset stays ahead of all waves started after it.
 """
 
 import itertools

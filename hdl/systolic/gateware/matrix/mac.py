@@ -1,7 +1,7 @@
-"""What cells are made of beside multipliers: products and adders, with the grid's timing.
+"""Products and adders of a cell, with the timing of the grid.
 
-The product of an activation is there ``product_stages`` + 1 cycles after it, and its sum with the psum of that
-cycle L cycles later.
+The product of an activation is valid ``product_stages`` + 1 cycles after it, and its sum with the psum of that cycle
+L cycles later.
 """
 
 from amaranth.hdl import Cat, Module, Signal, signed

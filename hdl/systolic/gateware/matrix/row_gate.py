@@ -1,4 +1,4 @@
-"""The row gate: holds every row back until it will arrive safely."""
+"""The row gate: holds each row back until it can pass through the array without a stall."""
 
 from amaranth.hdl import Cat, Const, Module, Mux, Signal
 from amaranth.lib import data, stream

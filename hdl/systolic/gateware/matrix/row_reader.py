@@ -1,4 +1,4 @@
-"""The row reader: walks the unified buffer for matrix_multiply and feeds the matrix unit."""
+"""The row reader: executes matrix_multiply, reading rows from the unified buffer for the matrix unit."""
 
 from functools import reduce
 from operator import or_
@@ -22,7 +22,7 @@ class _Step(data.StructLayout):
     """A row to read.
 
     ``padded``: no read. ``beyond``: an entry that does not exist. ``bad``: that, or an address outside the region.
-    ``k_less``, ``n_less``: useful rows and columns of the array, less one. ``final``: the instruction's last.
+    ``k_less``, ``n_less``: array rows and columns in use, minus one. ``final``: the instruction's last.
     """
 
     def __init__(self, config):

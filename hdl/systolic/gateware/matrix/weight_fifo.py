@@ -1,4 +1,4 @@
-"""The weight FIFO: tiles wait here, filled ahead of their use."""
+"""The weight FIFO: holds prefetched tiles."""
 
 from amaranth.hdl import Module
 from amaranth.lib import data, stream, wiring

@@ -1,4 +1,4 @@
-"""Carry chains of the ECP5 with what synthesis does not put into them."""
+"""ECP5 carry chains with logic that synthesis does not absorb into them."""
 
 from amaranth.hdl import Const, Instance, Signal, signed
 

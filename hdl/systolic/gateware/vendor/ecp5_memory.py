@@ -1,4 +1,4 @@
-"""Block RAM of the ECP5 with its output registers, which synthesis does not make use of."""
+"""ECP5 block RAM with its output registers, which synthesis does not infer."""
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module
 from amaranth.lib.wiring import In, Out

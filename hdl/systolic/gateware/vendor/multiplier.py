@@ -1,7 +1,7 @@
 """Multipliers: one behaviour, mapped to the resources of a device.
 
 A multiplier holds the active weights of its columns. All have the signature and the timing of :class:`Multiplier`, so
-the grid does not know which one it has; :class:`GenericMultiplier` is the specification of the others.
+the grid does not depend on the mapping. :class:`GenericMultiplier` is the specification of the others.
 """
 
 from amaranth.hdl import Cat, ClockSignal, Const, Instance, Module, Mux, Signal, signed
