@@ -25,6 +25,7 @@ from .schedule import merged, ordered
 from .shapes import layout_of, plain
 from .stripes import first_rows
 from .tasks import Emitter, Lowerer, Step, Task
+from .variables import Variables
 from .windows import Kernel, ceil_div, cut
 
 __all__ = ["compile_graph"]
@@ -58,7 +59,7 @@ def compile_graph(graph: Graph, config: TpuConfig, *, match: Match = Match.LITER
     """
     graph = order(fold(graph))
     parts, builder = segments(graph, place(graph, config, match)), Builder(config)
-    memory, steps = _Memory(builder, graph), list[TpuStep | HostStep]()
+    memory, steps = Variables(builder, graph), list[TpuStep | HostStep]()
     for part in parts:
         if part.reason:
             steps.append(HostStep(node=part.nodes[0], reason=part.reason))
@@ -68,45 +69,6 @@ def compile_graph(graph: Graph, config: TpuConfig, *, match: Match = Match.LITER
     if not any(isinstance(each, TpuStep) for each in steps):
         builder.end()
     return CompiledModel(graph=graph, config=config, match=match, image=builder.image(), steps=tuple(steps))
-
-
-class _Memory:
-    """Where values lie between programs: one variable each, for host and TPU."""
-
-    def __init__(self, builder: Builder, graph: Graph) -> None:
-        self._builder, self._graph = builder, graph
-        self._variables: dict[str, Variable] = {}
-        self._states: dict[str, Variable] = {}
-
-    def input(self, name: str, layout: Layout, images: int, fill: int) -> Variable:
-        """The variable of a value that a program reads; made by the host if it is new."""
-        if name not in self._variables:
-            if images > 1:
-                layout = Layout.of(1, 1, layout.size * images)
-            self._variables[name] = self._builder.input(name, layout, fill=fill)
-        return self._variables[name]
-
-    def output(self, name: str) -> Variable:
-        """The variable of a value that a program writes."""
-        if name not in self._variables:
-            layout, images = layout_of(self._graph.values[name].shape)
-            if images > 1:
-                layout = Layout.of(1, 1, layout.size * images)
-            self._variables[name] = self._builder.output(name, layout)
-        return self._variables[name]
-
-    def state(self, name: str) -> Variable:
-        """The variable of a state, with its first values."""
-        if name not in self._states:
-            first = self._graph.states[name]
-            layout = Layout.of(1, 1, first.size)
-            self._states[name] = self._builder.input(f"state {name}", layout, first)
-        return self._states[name]
-
-    def layout(self, name: str) -> Layout | None:
-        """Layout of a value that lies in memory already."""
-        found = self._variables.get(name)
-        return found.layout if found else None
 
 
 class _NoRoom(CompileError):
@@ -150,7 +112,7 @@ _BANDED = {"Conv2D", "DepthwiseConv2D", "AveragePool", "MaxPool", "Add", "Unary"
 class _Program:
     """One segment on the TPU."""
 
-    def __init__(self, builder: Builder, graph: Graph, match: Match, part: Segment, memory: _Memory,
+    def __init__(self, builder: Builder, graph: Graph, match: Match, part: Segment, memory: Variables,
                  number: int) -> None:
         self._builder, self._graph, self._match = builder, graph, match
         self._part, self._memory, self._number = part, memory, number

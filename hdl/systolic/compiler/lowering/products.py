@@ -104,7 +104,7 @@ def _emit_band(lowerer: Lowerer, made: Product, first: int, rows: int) -> None:
 def _spare(lowerer: Lowerer, made: Product, part: tuple[int, int, int, int]) -> int:
     """Cycles of a product in which the activation unit has nothing to do, about."""
     config, pixels = lowerer.config, part[2] * part[3]
-    cost = Cost(config=config, tiles=made.tiles.count, sums=len(made.sums), diagonal=made.tiles.diagonal)
+    cost = Cost(config=config, tiles=made.tiles.count, diagonal=made.tiles.diagonal)
     return max(cost.product(pixels) - len(made.sums) * cost.behind(pixels), 0)
 
 

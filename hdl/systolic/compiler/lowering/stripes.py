@@ -39,13 +39,11 @@ class Cost:
     config : TpuConfig
     tiles : int
         Of all sums.
-    sums : int
     diagonal : bool
     """
 
     config: TpuConfig
     tiles: int
-    sums: int
     diagonal: bool = False
 
     def product(self, pixels: int) -> int:
@@ -68,9 +66,9 @@ def cost(config: TpuConfig, graph: Graph, node: Node) -> Cost:
     arch, w = config.matrix.arch, graph.operands(node)[1].shape
     if isinstance(node.operator, DepthwiseConv2D):
         sums = ceil_div(w[2], max(1, min(arch.rows, arch.cols // node.operator.multiplier) * node.operator.multiplier))
-        return Cost(config=config, tiles=w[0] * w[1] * sums, sums=sums, diagonal=node.operator.multiplier == 1)
+        return Cost(config=config, tiles=w[0] * w[1] * sums, diagonal=node.operator.multiplier == 1)
     sums = ceil_div(w[3], arch.cols)
-    return Cost(config=config, tiles=w[0] * ceil_div(w[1] * w[2], arch.rows) * sums, sums=sums)
+    return Cost(config=config, tiles=w[0] * ceil_div(w[1] * w[2], arch.rows) * sums)
 
 
 def first_rows(config: TpuConfig, graph: Graph, nodes: Iterable[Node]) -> dict[str, int]:
