@@ -40,7 +40,7 @@ class ActivationUnit(Shared):
         cycle 0         1        2           3         4              10       11     12       13
               Steps ──▶ loop ──▶ address ──▶ check ──▶ read request   data ──▶ z ───▶ pool ──▶ operand
                                                └─────▶ place ─▶ queue
-              results ▶ operand ──▶ requantise, clamp, look up ──────▶ (16 cycles) ──▶ write
+              results ▶ sum ──▶ operand ──▶ requantise, clamp, look up ──▶ (16 cycles) ──▶ write
 
     Where an output goes waits in a queue until the output comes; what travels with the data is one bit, which enters
     the shift register ``chain`` at one of three stages, for the three ways data can take. Nothing on them ever waits.
