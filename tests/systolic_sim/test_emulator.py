@@ -1,5 +1,7 @@
 """The emulator against plain numpy, and the errors it finds."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -216,6 +218,14 @@ def bits(operation, **raw):
 ])
 def test_what_the_sequencer_checks(code, error):
     assert check_instruction(tpu_preset("tpu_4x4"), code) == error
+
+
+@pytest.mark.parametrize("roundings", [1, 2, 3])
+@pytest.mark.parametrize("rounding", range(4))
+def test_a_rounding_that_is_not_there(roundings, rounding):
+    tpu = dataclasses.replace(tpu_preset("tpu_4x4"), roundings=roundings)
+    code = bits(operation("set_configuration", rounding=rounding))
+    assert check_instruction(tpu, code) == (None if rounding < roundings else ErrorCode.FIELD)
 
 
 def stops(program, *, faults=()):

@@ -49,6 +49,8 @@ class Part:
         Rows and columns of the multipliers that :mod:`.floorplan` may place, if any.
     clock : str
         Its clock port.
+    control : bool
+        Whether most of it is control logic, for which families have other options of synthesis.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Part:
     cells: dict = dataclasses.field(default_factory=dict)
     multipliers: tuple = (0, 0)
     clock: str = "clk"
+    control: bool = False
 
 
 def array(config):
@@ -92,7 +95,7 @@ def tpu(config):
     # Beside few multipliers the placer does better on its own.
     multipliers = _multipliers(config.matrix)
     return Part(name=config.name, top=design.name, macs=arch.rows * arch.cols, sources={"design.v": design.verilog},
-                multipliers=multipliers if math.prod(multipliers) >= _MANY else (0, 0))
+                multipliers=multipliers if math.prod(multipliers) >= _MANY else (0, 0), control=True)
 
 
 def _block(name, describe):

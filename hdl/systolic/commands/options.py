@@ -10,7 +10,8 @@ from ..tpu_config import TPU_PRESETS, TpuConfig, tpu_preset
 
 __all__ = ["add_config_arguments", "add_tpu_arguments", "config_from", "tpu_from"]
 
-_PARAMETERS = ("lanes", "buffer_size", "bus_bytes", "burst_beats", "reads_in_flight", "writes_in_flight")
+_PARAMETERS = ("lanes", "buffer_size", "bus_bytes", "burst_beats", "reads_in_flight", "writes_in_flight",
+               "roundings")
 
 
 def add_config_arguments(parser):

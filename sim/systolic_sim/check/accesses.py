@@ -75,7 +75,8 @@ def wrong_field(config, bits):
     arch = config.matrix.arch
     for field in operation.instruction.fields:
         value = operation.values[field.name]
-        if not field.signed and not field.least <= value <= isa.most(field, arch.rows, arch.cols):
+        if not field.signed and not field.least <= value <= isa.most(
+                field, arch.rows, arch.cols, config.roundings):
             return field
         if field.aligned and value % config.bus_bytes:
             return field

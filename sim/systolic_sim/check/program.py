@@ -147,7 +147,7 @@ def _sequencer_finds(config, word):
 def _mend_field(config, op, field):
     arch = config.matrix.arch
     allowed = (f"a multiple of the {config.bus_bytes} bytes of the bus" if field.aligned else
-               f"from {field.least} to {isa.most(field, arch.rows, arch.cols)}")
+               f"from {field.least} to {isa.most(field, arch.rows, arch.cols, config.roundings)}")
     return f"{field.name} must be {allowed}, not {op.values[field.name]}"
 
 

@@ -158,7 +158,7 @@ class BurstReader:
         self.config = config
         self.depth = config.receive_beats
         self._walker = BurstWalker(config, **options)
-        self._queue = Queue(config.reads_in_flight + 2, config.matrix.fifo_stages)
+        self._queue, self._stopped = Queue(config.reads_in_flight + 2, config.matrix.fifo_stages), False
         self._room, self._enough = self.depth, True
 
     @property
@@ -176,10 +176,12 @@ class BurstReader:
     @property
     def request(self):
         burst = self._walker.o
-        return (burst.memory, burst.beats) if burst is not None and self._enough and self._queue.ready else None
+        offered = burst is not None and self._enough and self._queue.ready and not self._stopped
+        return (burst.memory, burst.beats) if offered else None
 
     def step(self, i, request_ready, o_ready, left, stop):
-        asked = self._walker.o if self.request is not None and request_ready and not stop else None
+        asked = self._walker.o if self.request is not None and request_ready else None
+        self._stopped = stop
         self._enough = self._room >= self.config.longest_burst
         self._room += left - (asked.beats if asked else 0)
         self._walker.step(i, asked is not None)

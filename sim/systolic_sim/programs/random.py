@@ -273,7 +273,7 @@ class _Generator:
         self._emit("debug_tag", tag=self.rng.integers(1 << 32))
 
     def _rounding(self):
-        self.rounding = int(self.rng.integers(len(isa.ROUNDINGS)))
+        self.rounding = int(self.rng.integers(self.config.roundings))
         self._emit("set_configuration", rounding=self.rounding)
 
     def _prefetch(self):

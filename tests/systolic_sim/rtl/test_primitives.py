@@ -35,14 +35,14 @@ def test_all_pairs_of_int8(mapping, stages):
     assert np.array_equal(results[:, 1], np.multiply.outer(wide[::-1], wide).ravel())
 
 
-@pytest.mark.parametrize("rows, cols, lanes", [(8, 8, 4), (5, 6, 3)])
-def test_a_whole_tpu_for_the_ecp5(rows, cols, lanes):
+@pytest.mark.parametrize("rows, cols, lanes, roundings", [(8, 8, 4, 3), (5, 6, 3, 2), (3, 4, 4, 1)])
+def test_a_whole_tpu_for_the_ecp5(rows, cols, lanes, roundings):
     """Sums and comparisons in carry chains, scaling in DSP blocks, memories in block RAM: every byte, counter and
     cycle, and every kind of error."""
     base = tpu_preset("tpu_8x8")
     arch = dataclasses.replace(base.matrix.arch, rows=rows, cols=cols)
     tpu = device("ecp5-85f").implement(dataclasses.replace(
-        base, lanes=lanes, matrix=Config(arch=arch, name="ecp5_unit"), name=f"ecp5_{rows}x{cols}"))
+        base, lanes=lanes, roundings=roundings, matrix=Config(arch=arch, name="ecp5_unit"), name=f"ecp5_{rows}x{cols}"))
     rtl = TpuRtl(tpu, optimise=False)
     for seed in range(8):
         compare(tpu, seed, rtl=rtl, latency=(1, 4, 10, 30)[seed % 4], bytes_per_cycle=(None, 1.5)[seed % 2])

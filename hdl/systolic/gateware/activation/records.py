@@ -110,8 +110,8 @@ class RecordReader(Shared):
         bias, multiplier, shift = (record.word_select(word, 32) for word in range(3))
         rounding = self.command.rounding
         # The sums of an addition are integers of 32 bits, which fp32 does not give.
-        scale = decode_scale(m, multiplier, shift[:6].as_signed(), double=rounding == _DOUBLE,
-                             fp32=(rounding == _FP32) & ~self.add)
+        double, fp32 = (self.config.roundings > each and rounding == each for each in (_DOUBLE, _FP32))
+        scale = decode_scale(m, multiplier, shift[:6].as_signed(), double=double, fp32=fp32 & ~self.add)
         m.d.sync += [self.record.bias.eq(Cat(Mux(self.load_table, self.data[:8], bias[:8]), bias[8:])),
                      self.record.scale.eq(scale)]
 

@@ -40,7 +40,7 @@ class ActivationUnit(Shared):
         cycle 0         1        2           3         4              10       11     12       13
               Steps ──▶ loop ──▶ address ──▶ check ──▶ read request   data ──▶ z ───▶ pool ──▶ operand
                                                └─────▶ place ─▶ queue
-              results ▶ operand ──▶ requantise, clamp, look up ──────▶ (16 cycles) ──▶ write
+              results ▶ sum ──▶ operand ──▶ requantise, clamp, look up ──▶ (16 cycles) ──▶ write
 
     Where an output goes waits in a queue until the output comes; what travels with the data is one bit, which enters
     the shift register ``chain`` at one of three stages, for the three ways data can take. Nothing on them ever waits.
@@ -69,6 +69,7 @@ class ActivationUnit(Shared):
         self.operand = Steps.ADDRESS + config.READ_LATENCY + 4
         # Stages of the chain: its entrances for the sum of two inputs, for what was read and for sums, whose operand
         # comes two cycles after its step; and its length, such that the write meets the byte.
+        self.fp32 = config.roundings > _FP32
         self.total, self.read_entrance = 0, Requantise.LATENCY
         self.sums_entrance = self.read_entrance + self.operand - 2
         self.stages = self.sums_entrance + SUM_TO_WRITE - Steps.ADDRESS
@@ -105,7 +106,7 @@ class ActivationUnit(Shared):
             m.d.sync += [command.eq(new), *(ahead[name].eq(value) for name, value in kind.items())]
             m.d.sync += [
                 ahead.per_channel.eq(kind["activate"] & op.per_channel), ahead.maximum.eq(pool.maximum),
-                ahead.fp32.eq((new.rounding == _FP32) & ~kind["add"]), ahead.lookup.eq(op.lookup),
+                ahead.fp32.eq((new.rounding == _FP32) & ~kind["add"] & self.fp32), ahead.lookup.eq(op.lookup),
                 ahead.index.eq(new.index), ahead.zero_point.eq(op.zero_point), ahead.low.eq(op.low),
                 ahead.high.eq(op.high),
             ]

@@ -40,7 +40,7 @@ class BurstReader(Shared):
     left : In(1)
         A beat has left the receive FIFO, whose room is ``depth`` beats.
     stop : In(1)
-        Ask for no burst from now on.
+        Ask for no burst from the next cycle on.
     error
         See :class:`BurstWalker`.
 
@@ -72,12 +72,13 @@ class BurstReader(Shared):
                                            self.config.reads_in_flight + 2))
         wiring.connect(m, wiring.flipped(self.i), walker.i)
         wiring.connect(m, queue.o, wiring.flipped(self.o))
-        asked, entering = Signal(), Signal.like(self.o.payload)
+        asked, entering, stopped = Signal(), Signal.like(self.o.payload), Signal()
+        m.d.sync += stopped.eq(self.stop)
         m.d.comb += [entering[name].eq(walker.o.payload[name]) for name in self.kept]
         # Late: the walker offers nothing in the cycle after a burst was taken.
         beats = place(m, "beats", Credits(most=self.depth, at_once=self.config.longest_burst, late=True))
         m.d.comb += [
-            self.request.valid.eq(walker.o.valid & beats.room & queue.i.ready & ~self.stop),
+            self.request.valid.eq(walker.o.valid & beats.room & queue.i.ready & ~stopped),
             self.request.payload.address.eq(walker.o.payload.memory),
             self.request.payload.beats.eq(walker.o.payload.beats),
             asked.eq(self.request.valid & self.request.ready), walker.o.ready.eq(asked),

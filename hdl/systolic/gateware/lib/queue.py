@@ -18,7 +18,7 @@ class _Storage(Shared):
     """
 
     #: Entries and bits from which on it is to be block RAM, which is slower than LUTs.
-    SHALLOW, BLOCK = 16, 512
+    SHALLOW, BLOCK = 16, 1024
 
     def __init__(self, queue_name, width, depth, stages):
         self.module_name = f"{queue_name}_storage_{width}"

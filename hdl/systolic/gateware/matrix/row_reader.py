@@ -136,16 +136,8 @@ class RowReader(Shared):
         command, highest = Signal(Command()), Signal(signed(config.address_width + 1))
         issued = self.sequencer.command
         op, new = fields(command.words, "matrix_multiply"), fields(issued.payload.words, "matrix_multiply")
-        # A step that finds the one before still waiting to be read is kept: so what is behind it waits a cycle later,
-        # for a register and not for the buffer's grant.
-        made, spare, kept = Signal.like(step), Signal.like(step), Signal()
+        spare, kept = Signal.like(step), Signal()
         m.d.comb += [issued.ready.eq(~walking & ~placed), go.eq(~kept)]
-        with m.If(~valid | advance):
-            m.d.sync += [step.eq(Mux(kept, spare, made)), valid.eq(kept | placed), kept.eq(0)]
-        with m.Elif(go):
-            m.d.sync += kept.eq(placed)
-        with m.If(go):
-            m.d.sync += spare.eq(made)
         with m.If(issued.ready):
             m.d.sync += command.eq(issued.payload)
             # The last address of a whole row; negative for a shorter region. The sequencer has seen to it that the
@@ -168,15 +160,23 @@ class RowReader(Shared):
         # After reset there is no tile to reuse.
         with m.If(go & placed):
             m.d.sync += fresh.eq(0)
-        m.d.comb += [
-            made.address.eq(place.address), made.padded.eq(padded[0] | padded[1]), made.beyond.eq(beyond),
-            made.bad.eq(outside & ~(padded[0] | padded[1]) | beyond), made.final.eq(final),
-            made.entry.eq(place.entry), made.switch.eq(place.first_row & (fresh | ~(op.reuse & place.first_tile))),
-            made.k_less.eq(Mux(last_c, op.k_last_less, op.k_less)),
-            made.n_less.eq(Mux(last_n, op.n_last_less, op.n_less)),
-            made.accumulate.eq(~place.first_of_sum | op.accumulate), made.last.eq(last),
-            made.padding.eq(op.padding), made.index.eq(command.index),
-        ]
+        made = {
+            "address": place.address, "padded": padded[0] | padded[1], "beyond": beyond,
+            "bad": outside & ~(padded[0] | padded[1]) | beyond, "final": final, "entry": place.entry,
+            "switch": place.first_row & (fresh | ~(op.reuse & place.first_tile)),
+            "k_less": Mux(last_c, op.k_last_less, op.k_less), "n_less": Mux(last_n, op.n_last_less, op.n_less),
+            "accumulate": ~place.first_of_sum | op.accumulate, "last": last, "padding": op.padding,
+            "index": command.index,
+        }
+        # A step that finds the one before still waiting to be read is kept: so what is behind it waits a cycle later,
+        # for a register and not for the buffer's grant.
+        with m.If(~valid | advance):
+            m.d.sync += [valid.eq(kept | placed), kept.eq(0)]
+            m.d.sync += [step[name].eq(Mux(kept, spare[name], value)) for name, value in made.items()]
+        with m.Elif(go):
+            m.d.sync += kept.eq(placed)
+        with m.If(go):
+            m.d.sync += [spare[name].eq(value) for name, value in made.items()]
         return walking | placed
 
     def _count(self, m, walking, go, op, new):

@@ -130,11 +130,12 @@ class Sequencer(Shared):
         m.d.sync += [self.state.go("load"), self.onward.eq(1), self.issued.eq(1)]
 
     def _begin(self, m):
-        m.d.sync += self.index.eq(0)
+        # An instruction has 64 bytes, and lies on a boundary of 64. The host wrote both some cycles ago.
+        unfit = Signal()
+        m.d.sync += [self.index.eq(0), unfit.eq(self.host.address[:6].any() | (self.host.length == 0))]
         with m.If(self.host.start):
             m.d.sync += self.host.running.eq(1)
-            # An instruction has 64 bytes, and lies on a boundary of 64.
-            with m.If(self.host.address[:6].any() | (self.host.length == 0)):
+            with m.If(unfit):
                 self._fail(m, isa.ErrorCode.FETCH)
             with m.Else():
                 m.d.sync += self.state.go("load")

@@ -218,13 +218,13 @@ def timing(simulate, machine, operations, rows=0):
 
 @pytest.mark.parametrize("lanes", LANES)
 def test_a_group_a_cycle_and_its_latency(simulate, lanes):
-    """Rows without a gap between them, each popped with its last group; its bytes 17 cycles later."""
+    """Rows without a gap between them, each popped with its last group; its bytes 18 cycles later."""
     operation = isa.operation("activate", **scaled(x_count=20, x_stride=4, channels=4))
     bench = timing(simulate, LANES[lanes], [operation], rows=20)
     groups = -(-4 // lanes)
     writes = [cycle for cycle, _, _ in bench.writes]
     assert writes == list(range(writes[0], writes[0] + 20 * groups))
-    assert bench.popped == [cycle - 17 for cycle in writes[groups - 1::groups]]
+    assert bench.popped == [cycle - 18 for cycle in writes[groups - 1::groups]]
     assert bench.dones == writes[-1:]
 
 
@@ -237,7 +237,7 @@ def test_cycles_of_pool_and_add(simulate, name, cycles):
     assert writes == list(range(writes[0], writes[0] + 18 * cycles, cycles))
 
 
-@pytest.mark.parametrize("reads, per_channel, cycles", [(1, 0, 18), (1, 1, 20), (2, 0, 18), (2, 1, 24), (3, 0, 19),
+@pytest.mark.parametrize("reads, per_channel, cycles", [(1, 0, 19), (1, 1, 20), (2, 0, 19), (2, 1, 24), (3, 0, 19),
                                                         (3, 1, 28)])
 def test_the_next_instruction_follows_soon(simulate, reads, per_channel, cycles):
     """Its records come while the last outputs are under way: so many cycles from group to group."""
