@@ -105,6 +105,11 @@ class TpuConfig:
         return -(-self.matrix.arch.cols // self.lanes)
 
     @property
+    def groups_per_read(self) -> int:
+        """Groups of an addition's input that the activation unit reads at once."""
+        return self.banks // self.lanes
+
+    @property
     def longest_burst(self) -> int:
         """Beats of the longest burst there is."""
         return min(self.burst_beats, PAGE_BYTES // self.bus_bytes)

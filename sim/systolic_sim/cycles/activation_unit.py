@@ -196,10 +196,11 @@ class ActivationUnit:
                 offset = output + done & mask
                 outside = offset + count > op.size
                 reads = list(inputs(y, x))
+                kept = op.name == "add" and done // lanes % self.config.groups_per_read
                 for number, (base, size, place) in enumerate(reads):
                     place, final = place + done & mask, number == len(reads) - 1
                     bad = base is not None and place + count > size or final and outside
-                    yield _Step(None if base is None else base + place & mask, final, op.base + offset & mask, count,
+                    yield _Step(None if base is None or kept else base + place & mask, final, op.base + offset & mask, count,
                                 bad, in_place and final and offset < end, row_end and final, last_output and row_end)
                 end = offset + count
 

@@ -48,6 +48,8 @@ class Steps(Shared):
         Of this step: its group, and whether it begins a window.
     phase : Out, a bit for each of three
         Step of an addition: first input, second input, output. Goes round for ever.
+    kept : Out
+        The input of this step is in what the same input of the group before has read.
     request, address : Out
         ``ADDRESS`` cycles after a step: what it reads.
     token, place : Out
@@ -68,7 +70,7 @@ class Steps(Shared):
             "command": In(Command()), "activate": In(1), "pool": In(1), "add": In(1), "load": In(1), "start": In(1),
             "run": In(1), "take": In(1),
             "sums": In(1), "ready": Out(1), "ends": Out(1), "group": Out(range(config.groups)), "first": Out(1),
-            "phase": Out(3, init=1), "request": Out(1), "address": Out(config.address_width),
+            "phase": Out(3, init=1), "kept": Out(1), "request": Out(1), "address": Out(config.address_width),
             "token": Out(1), "place": Out(Place(config)), "busy": Out(1), "failed": Out(1)})
 
     def build(self, platform):
@@ -86,7 +88,17 @@ class Steps(Shared):
             self.group.eq(loops.group), self.first.eq(loops.first | self.add),
         ]
         m.d.sync += self.phase.eq(Mux(self.start, 1, self.phase.rotate_left(1)))
+        m.d.comb += self.kept.eq(self.add & (self._piece(m, loops) != 0))
         return loops
+
+    def _piece(self, m, loops):
+        """The number of this group among those of one read."""
+        piece = Signal(range(self.config.groups_per_read))
+        with m.If(self.load):
+            m.d.sync += piece.eq(0)
+        with m.Elif(loops.step):
+            m.d.sync += piece.eq(Mux(loops.group_end | (piece == self.config.groups_per_read - 1), 0, piece + 1))
+        return piece
 
     def _walks(self, m, loops):
         """Of the outputs, and of the first and the second input."""
@@ -110,7 +122,7 @@ class Steps(Shared):
     def _step(self, m, loops):
         """What the step does, one cycle later and two."""
         valid = Signal()
-        layout = data.StructLayout({"valid": 1, "reads": 1, "other": 1, "final": 1, "last": 1,
+        layout = data.StructLayout({"valid": 1, "reads": 1, "kept": 1, "other": 1, "final": 1, "last": 1,
                                     "in_place": 1, "count": loops.count.shape()})
         made, step = Signal(layout), Signal(layout)
         m.d.comb += [
@@ -121,7 +133,7 @@ class Steps(Shared):
         ]
         m.d.sync += [
             made.valid.eq(valid), made.count.eq(loops.count), made.last.eq(loops.last),
-            made.in_place.eq(self.command.in_place),
+            made.in_place.eq(self.command.in_place), made.kept.eq(self.kept),
             made.reads.eq(self.pool | (self.add & ~self.phase[2])), made.other.eq(self.add & self.phase[1]),
             made.final.eq(Mux(self.add, self.phase[2], self.activate | loops.whole)), step.eq(made),
         ]
@@ -146,7 +158,7 @@ class Steps(Shared):
             m.d.sync += end.eq(outputs.offset + step.count)
         m.d.comb += [
             bad.eq(checked.outside | checked.overlap), good.eq(checked.step.valid & ~self.failed),
-            self.request.eq(good & checked.step.reads & ~checked.outside),
+            self.request.eq(good & checked.step.reads & ~checked.step.kept & ~checked.outside),
             self.busy.eq(made.valid | step.valid | checked.step.valid | self.token),
         ]
         m.d.comb += [walk.count.eq(made.count) for walk in (outputs, inputs, others)]

@@ -33,7 +33,8 @@ class ActivationUnit(Shared):
 
     An instruction first reads its parameter records, while outputs of the one before are still under way. Then it
     makes its steps: a group of ``lanes`` channels in a cycle, or a pixel of a window; three cycles for a group of an
-    addition, in which a lane's one multiplier scales both inputs and, one latency later, their sum.
+    addition, in which a lane's one multiplier scales both inputs and, one latency later, their sum. An addition reads
+    once for as many groups as the buffer's banks hold: the row reader waits for the fewer reads.
 
     ::
 
@@ -223,12 +224,23 @@ class ActivationUnit(Shared):
             control.record.eq(records.record), control.record_entry.eq(records.entry),
             control.table_write.eq(records.table_write), control.table_address.eq(records.table_address),
             lanes.control.eq(control), lanes.record_write.eq(records.write), lanes.sums.eq(self._sums()),
-            lanes.pixels.eq(self.read.data[:8 * self.config.lanes]), self.write.payload.data.eq(lanes.o),
+            lanes.pixels.eq(self._pixels(m, steps)), self.write.payload.data.eq(lanes.o),
         ]
         m.d.sync += control.addend.eq(Mux(~active.add | phase[1], Addend.ZERO_POINT, Mux(
             phase[0], Addend.RESULT, Addend.NOTHING)))
         m.d.comb += [control[name].eq(active[name])
                      for name in ("maximum", "fp32", "lookup", "zero_point", "low", "high")]
+
+    def _pixels(self, m, steps):
+        """A pixel for each lane: what has just been read or, for later groups of an addition, the rest of what was read
+        three cycles before.
+        """
+        pixels, rest = 8 * self.config.lanes, 8 * self.config.lanes * (self.config.groups_per_read - 1)
+        if not rest:
+            return self.read.data[:pixels]
+        kept, word = delay(m, steps.kept, self.operand - 3, "kept"), Signal(pixels + rest)
+        m.d.comb += word.eq(Mux(kept, delay(m, word[pixels:], 3, "rest"), self.read.data))
+        return word[:pixels]
 
     def _sums(self):
         """The row of sums, ordered by lanes and then by groups."""
