@@ -30,6 +30,10 @@ class Program:
         The next tile becomes the active one, from this row on. The first row after reset always switches.
     last : bool array [n]
         The sum is finished and goes out as a result.
+    depthwise : bool array [n]
+        Each column multiplies its own channel of this depthwise row and of the ``taps`` - 1 before it. None by default.
+    fills : bool array [n]
+        The row has no sum of its own: its address does not matter. None by default.
 
     Raises
     ------
@@ -43,12 +47,17 @@ class Program:
     accumulate: NDArray[np.bool_]
     switch: NDArray[np.bool_]
     last: NDArray[np.bool_]
+    depthwise: NDArray[np.bool_] = None  # type: ignore[assignment]
+    fills: NDArray[np.bool_] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
+        for name in ("depthwise", "fills"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros(len(self.x), bool))
         if self.tiles.ndim != 3 or self.x.ndim != 2 or self.tiles.shape[1] != self.x.shape[1]:
             raise ValueError(f"tiles must be [T, R, C] and x [n, R], not {list(self.tiles.shape)} "
                              f"and {list(self.x.shape)}")
-        for name in ("address", "accumulate", "switch", "last"):
+        for name in ("address", "accumulate", "switch", "last", "depthwise", "fills"):
             if np.shape(getattr(self, name)) != (len(self),):
                 raise ValueError(f"{name} must be [{len(self)}], not {list(np.shape(getattr(self, name)))}")
 

@@ -147,7 +147,7 @@ def _field(spoiler, instruction, field, value):
 
 def _too_large(spoiler, field):
     arch = spoiler.config.matrix.arch
-    return int(spoiler.rng.integers(isa.most(field, arch.rows, arch.cols, spoiler.config.roundings) + 1,
+    return int(spoiler.rng.integers(isa.most(field, arch.rows, arch.cols, spoiler.config.roundings, arch.taps) + 1,
                                      field.range[1] + 1))
 
 
