@@ -198,7 +198,7 @@ class Tiles:
         return low, high
 
 
-def sums_in_x(config, op):
+def sums_in_x(config: TpuConfig, op: isa.Operation) -> NDArray[np.bool_]:
     """Which rows in x of a matrix_multiply have a sum of their own: bool [x_count]. All, if it is not depthwise."""
     sums = np.ones(op.x_count, bool)
     if op.depthwise:

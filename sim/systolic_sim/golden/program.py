@@ -172,16 +172,33 @@ def random_program(arch: Arch, rng: np.random.Generator, *, tiles: int | None = 
     counts = rng.integers(1, (max_rows or 3 * arch.rows) + 1, tiles)
     address = _random_addresses(arch, rng, counts)
     operands = [_random_operands(arch, rng, count) for count in counts]
+    depthwise, fills = _random_windows(arch, rng, counts)
+    # Rows without a sum of their own leave their entries alone.
+    sums = np.flatnonzero(~fills)
     overwrites = np.zeros(len(address), bool)
-    overwrites[np.unique(address, return_index=True)[1]] = True
+    overwrites[sums[np.unique(address[sums], return_index=True)[1]]] = True
     switch = np.zeros(len(address), bool)
     switch[np.cumsum(counts) - counts] = True
     last = rng.random(len(address)) < rng.choice([0.1, 0.5, 1])
-    last[rng.integers(len(address))] = True
+    last[sums[rng.integers(len(sums))]] = True
+    last &= ~fills
     return Program(
         tiles=np.stack([w for _, w in operands]), x=np.concatenate([x for x, _ in operands]),
-        address=address, switch=switch, last=last,
-        accumulate=(rng.random(len(address)) < rng.choice([0, 0.5, 1], tiles).repeat(counts)) & ~overwrites)
+        address=address, switch=switch, last=last, depthwise=depthwise, fills=fills,
+        accumulate=(rng.random(len(address)) < rng.choice([0, 0.5, 1], tiles).repeat(counts)) & ~overwrites & ~fills)
+
+
+def _random_windows(arch: Arch, rng: np.random.Generator, counts: NDArray[np.int64]) -> tuple[NDArray[np.bool_],
+                                                                                             NDArray[np.bool_]]:
+    """Which rows are depthwise, by tiles or by chance, and which only fill a window; one at least has a sum."""
+    none = np.zeros(counts.sum(), bool)
+    if not arch.taps:
+        return none, none
+    depthwise = rng.random(len(none)) < rng.choice([0, 0.5, 1], len(counts)).repeat(counts)
+    fills = (rng.random(len(none)) < 0.2) | depthwise & (np.cumsum(depthwise) < arch.taps)
+    if fills.all():
+        depthwise[-1] = fills[-1] = False
+    return depthwise, fills
 
 
 def _random_addresses(arch: Arch, rng: np.random.Generator, counts: NDArray[np.int64]) -> NDArray[np.intp]:

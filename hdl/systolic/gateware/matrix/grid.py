@@ -15,10 +15,10 @@
 
 ::
 
-    line[n] ──┬─▶ before ─┬─▶ before ─┐      In a depthwise row, cells of the first ``taps`` rows do not take what comes
-              ▼           ▼           ▼      from the left but what comes down their column n: channel n of this depthwise
-            cell        cell        cell     row, of the one before it, and so on. All other cells go on as ever: their
-    psum ──▶ 0, n ─────▶ 1, n ─────▶ 2, n    weights are zero as a rule.
+    line[n] ──┬─▶ before ─┬─▶ before ─┐    In a depthwise row, cells of the first ``taps`` rows do not take what comes
+              ▼           ▼           ▼    from the left but what comes down their column n: channel n of this depthwise
+            cell        cell        cell   row, of the one before it, and so on. All other cells go on as ever: their
+    psum ──▶ 0, n ─────▶ 1, n ─────▶ 2, n  weights are zero as a rule.
 
 A tile is loaded last row first. The shadow weights of a row are what the row below loads next: row r captures the
 first R - r weight rows of the tile and passes on all but the last, which is its own. Nothing in the grid is reset:
