@@ -35,6 +35,9 @@ class Arch:
     result_fifo_depth : int
         Minimum depth of the result FIFO in rows of sums. 0 to 65,536. It is never less than the number of rows that
         can be in flight at one row per cycle.
+    taps : int
+        T, rows of the array that depthwise products use, int8 only: each column multiplies its own channel of the
+        latest T activation rows. 0: no depthwise products; else 2 to ``rows``.
 
     Raises
     ------
@@ -48,6 +51,7 @@ class Arch:
     accumulator_depth: int = 512
     weight_fifo_depth: int = 4
     result_fifo_depth: int = 0
+    taps: int = 0
 
     def __post_init__(self) -> None:
         require_int("rows", self.rows, 1, 256)
@@ -57,11 +61,18 @@ class Arch:
                     65536, " (from the number of rows)")
         require_int("weight_fifo_depth", self.weight_fifo_depth, 1, 1024)
         require_int("result_fifo_depth", self.result_fifo_depth, 0, 65536)
+        require_int("taps", self.taps, 0, self.rows if self.format is INT8 else 0, " (the rows with int8)")
+        require(self.taps != 1, "taps", "0 or at least 2", self.taps)
 
     @property
     def address_width(self) -> int:
         """Bits of an accumulator address."""
         return (self.accumulator_depth - 1).bit_length()
+
+    @property
+    def channels(self) -> int:
+        """Channels of a depthwise product: column n takes element n of the activation rows."""
+        return min(self.rows, self.cols)
 
     @property
     def operand_width(self) -> int:

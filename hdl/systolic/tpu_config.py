@@ -151,8 +151,9 @@ class TpuConfig:
 
 
 def _preset(name: str, rows: int, cols: int, *, lanes: int, kilobytes: int, depth: int, fifo_tiles: int = 4,
-            **options: Any) -> TpuConfig:
-    arch = Arch(rows=rows, cols=cols, accumulator_depth=depth, result_fifo_depth=depth, weight_fifo_depth=fifo_tiles)
+            taps: int = 0, **options: Any) -> TpuConfig:
+    arch = Arch(rows=rows, cols=cols, accumulator_depth=depth, result_fifo_depth=depth, weight_fifo_depth=fifo_tiles,
+                taps=taps)
     impl = Impl(**options.pop("impl", {}))
     return TpuConfig(name=name, matrix=Config(arch=arch, impl=impl, name=f"{name}_unit"), lanes=lanes,
                      buffer_size=kilobytes * 1024, **options)
@@ -164,9 +165,9 @@ def _preset(name: str, rows: int, cols: int, *, lanes: int, kilobytes: int, dept
 TPU_PRESETS = {each.name: each for each in [
     _preset("tpu_4x4", 4, 4, lanes=2, kilobytes=8, depth=64, fifo_tiles=2, bus_bytes=4,
             reads_in_flight=16, writes_in_flight=16),
-    _preset("tpu_8x8", 8, 8, lanes=4, kilobytes=64, depth=256),
-    _preset("tpu_12x20", 12, 20, lanes=10, kilobytes=64, depth=256),
-    _preset("tpu_16x16", 16, 16, lanes=8, kilobytes=128, depth=256),
+    _preset("tpu_8x8", 8, 8, lanes=4, kilobytes=64, depth=256, taps=3),
+    _preset("tpu_12x20", 12, 20, lanes=10, kilobytes=64, depth=256, taps=3),
+    _preset("tpu_16x16", 16, 16, lanes=8, kilobytes=128, depth=256, taps=3),
     _preset("tpu_v1", 256, 256, lanes=256, kilobytes=24 * 1024, depth=2048, bus_bytes=64, burst_beats=64,
             reads_in_flight=8, writes_in_flight=8),
 ]}

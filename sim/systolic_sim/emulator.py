@@ -17,7 +17,7 @@ from systolic import isa
 from systolic.errors import UserError
 from systolic.isa import ErrorCode, Operation
 from systolic.tpu_config import TpuConfig
-from systolic_sim.check.accesses import Tiles, check_instruction
+from systolic_sim.check.accesses import Tiles, check_instruction, sums_in_x
 from systolic_sim.check.flow import Flow
 from systolic_sim.check.program import advice
 from systolic_sim.golden import activation
@@ -212,13 +212,14 @@ class Emulator:
         arch, (n, _, _, c) = self.config.matrix.arch, place
         rows = self.buffer[np.where(padded, 0, self._wrapped(address))[:, None] + np.arange(arch.rows)].view(np.int8)
         rows[padded] = op.padding
-        every = np.ones(len(rows), bool)
+        sums = np.tile(sums_in_x(self.config, op), op.y_count)
         program = Program(tiles=np.empty((0, arch.rows, arch.cols), np.int8), x=rows,
-                          address=op.accumulator + np.arange(len(rows)), accumulate=every & bool(accumulate),
-                          switch=(np.arange(len(rows)) == 0) & bool(switch), last=every & bool(last))
+                          address=op.accumulator + np.cumsum(sums) - 1, accumulate=sums & bool(accumulate),
+                          switch=(np.arange(len(rows)) == 0) & bool(switch), last=sums & bool(last),
+                          depthwise=np.full(len(rows), bool(op.depthwise)), fills=~sums)
         useful_rows = (op.k_last_less if c == op.c_count - 1 else op.k_less) + 1
         useful_cols = (op.n_last_less if n == op.n_count - 1 else op.n_less) + 1
-        return program, int(np.sum(~padded)) * useful_rows * useful_cols
+        return program, int(np.sum(~padded & sums)) * useful_rows * useful_cols
 
     def _multiply_waiting(self) -> None:
         """Rows go, in order, as far as there are tiles for them."""

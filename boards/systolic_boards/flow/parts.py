@@ -65,7 +65,8 @@ class Part:
 
 def array(config):
     """The grid alone: ports of its edge, no skew, no memories."""
-    return _component(f"{config.name}_array", config, Grid(config, config.row_mappings), cells=_planned_cells(config),
+    grid = Grid(config, config.row_mappings, config.arch.taps)
+    return _component(f"{config.name}_array", config, grid, cells=_planned_cells(config),
                       macs=config.arch.rows * config.arch.cols, multipliers=_multipliers(config))
 
 

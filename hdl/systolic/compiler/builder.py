@@ -205,7 +205,7 @@ class Builder:
         # What is wrong with a region's size is wrong with the fields that it follows from: those first.
         for field in sorted(instruction.fields, key=lambda field: field.name.endswith("size")):
             value, most = operation.values[field.name], isa.most(
-                field, arch.rows, arch.cols, self.config.roundings)
+                field, arch.rows, arch.cols, self.config.roundings, arch.taps)
             if not field.signed and not field.least <= value <= most:
                 raise CompileError(f"{field.name} of {operation.name} must be from {field.least} to {most}, not "
                                    f"{value}")

@@ -93,14 +93,16 @@ class RowCommand(data.StructLayout):
     """An activation row and what to do with it.
 
     ``data``: R elements. ``switch``: multiply this row and those after it by the next tile. ``address``,
-    ``accumulate``, ``last``: see :class:`~systolic.gateware.matrix.accumulators.Command`.
+    ``accumulate``, ``last``: see :class:`~systolic.gateware.matrix.accumulators.Command`. Only with ``taps``:
+    ``depthwise``: each column multiplies its own channel of this depthwise row and of those before it. ``fills``: the
+    row is the latest for those that follow, no more: it has no sum of its own.
     """
 
     def __init__(self, arch):
         super().__init__({
             "data": data.ArrayLayout(arch.format.width, arch.rows),
             "address": arch.address_width, "accumulate": 1, "switch": 1, "last": 1,
-        })
+        } | ({"depthwise": 1, "fills": 1} if arch.taps else {}))
 
 
 class ReadRequest(data.StructLayout):

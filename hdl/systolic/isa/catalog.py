@@ -19,8 +19,8 @@ def _byte(name: str, word: int, byte: int, doc: str, **options: Any) -> Field:
     return Field(name=name, word=word, low=8 * byte, width=8, doc=doc, **options)
 
 
-def _flag(name: str, bit: int, doc: str) -> Field:
-    return Field(name=name, word=0, low=8 + bit, width=1, doc=doc)
+def _flag(name: str, bit: int, doc: str, **options: Any) -> Field:
+    return Field(name=name, word=0, low=8 + bit, width=1, doc=doc, **options)
 
 
 def _stride(name: str, word: int, doc: str) -> Field:
@@ -114,10 +114,18 @@ A row is padding if its pixel lies outside the input. The pixel is `(first_x + x
 first_y + y * y_step + ky * ky_step)`, modulo 2**16. It lies outside if its first coordinate is not less than `width` or
 its second is not less than `height`. A padding row consists of R copies of `padding` and is not read.
 
+With `depthwise`, weight r of column n, for r < T, is multiplied by element n of the r-th depthwise row before this
+one, or by zero if there are fewer elements; the other weights by elements of this row, as ever: they are zero as a
+rule. Of the rows in x, the first T - 1 only fill the window, and then `skip` between one sum and the next: they take no
+accumulator entry, and `USEFUL_MACS` does not count them. The entry of the others is `accumulator` plus the number of
+sums before them in the tile.
+
 `k_less`, `k_last_less`, `n_less` and `n_last_less` only determine what `USEFUL_MACS` counts.""",
                 fields=(_flag("reuse", 0, "the first tile is the active one, not the next in the weight FIFO"),
                         _flag("accumulate", 1, "add the first tile of each sum to the accumulators"),
                         _flag("finish", 2, "send each sum to the result FIFO after its last tile"),
+                        _flag("depthwise", 3, "multiply channel by channel; needs a machine with taps", most="taps"),
+                        _byte("skip", 0, 3, "with `depthwise`: rows in x between one sum and the next"),
                         _byte("padding", 0, 2, "value of activations outside the input", signed=True),
                         _word("base", 1, "address of the input region"),
                         _word("size", 2, "size of the input region in bytes", least=1),

@@ -144,10 +144,11 @@ def _meet(values: Mapping[str, int], first: Region, second: Region) -> bool:
     return low < other_end and other < end
 
 
-def most(field: Field, rows: int, cols: int, roundings: int = len(ROUNDINGS)) -> int:
-    """Largest value the machine takes in a field, for an array of that shape and so many of the roundings."""
+def most(field: Field, rows: int, cols: int, roundings: int = len(ROUNDINGS), taps: int = 0) -> int:
+    """Largest value the machine takes in a field, for an array of that shape and so many of the roundings and taps."""
     less = field.name.endswith("less")
-    bounds = {None: field.range[1], "rows": rows - less, "cols": cols - less, "roundings": roundings - 1}
+    bounds = {None: field.range[1], "rows": rows - less, "cols": cols - less, "roundings": roundings - 1,
+              "taps": int(taps > 0)}
     return bounds[field.most]
 
 

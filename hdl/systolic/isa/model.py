@@ -64,7 +64,8 @@ class Field:
     least : int
         Smallest value allowed; 1 for counts.
     most : str or None
-        Parameter that sets the largest value allowed: ``"cols"``, ``"rows"``, ``"roundings"``, or ``None``.
+        Parameter that sets the largest value allowed: ``"cols"``, ``"rows"``, ``"roundings"``, ``"taps"`` (1 if there
+        are any), or ``None``.
     aligned : bool
         Whether the value must be a multiple of the bus width in bytes.
     default : int

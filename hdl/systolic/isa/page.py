@@ -54,7 +54,7 @@ def _row(field: Field) -> str:
     low, high = field.range
     limits = f"{max(low, field.least) if not field.signed else low} to {high}"
     if field.most:
-        limits = f"{field.least} to " + {"rows": "R - 1", "roundings": "2"}.get(
+        limits = f"{field.least} to " + {"rows": "R - 1", "roundings": "2", "taps": "1"}.get(
             field.most, "C - 1" if field.name.endswith("less") else "C")
     if field.aligned:
         limits = "multiple of the bus width"

@@ -17,7 +17,7 @@ from systolic.isa import ErrorCode
 from systolic.tpu_config import TpuConfig
 
 __all__ = ["Fault", "Tiles", "access_faults", "check_fields", "check_instruction", "regions", "rows_inside",
-           "walks_of", "wrong_field"]
+           "sums_in_x", "walks_of", "wrong_field"]
 
 _MEMORY = 1 << 32
 _PIXELS = 1 << 16
@@ -76,7 +76,7 @@ def wrong_field(config, bits):
     for field in operation.instruction.fields:
         value = operation.values[field.name]
         if not field.signed and not field.least <= value <= isa.most(
-                field, arch.rows, arch.cols, config.roundings):
+                field, arch.rows, arch.cols, config.roundings, arch.taps):
             return field
         if field.aligned and value % config.bus_bytes:
             return field
@@ -198,6 +198,16 @@ class Tiles:
         return low, high
 
 
+def sums_in_x(config: TpuConfig, op: isa.Operation) -> NDArray[np.bool_]:
+    """Which rows in x of a matrix_multiply have a sum of their own: bool [x_count]. All, if it is not depthwise."""
+    sums = np.ones(op.x_count, bool)
+    if op.depthwise:
+        taps = config.matrix.arch.taps
+        sums[:] = False
+        sums[taps - 1::op.skip + 1] = True
+    return sums
+
+
 def _axis(op, axis, count, size):
     """Bytes [k, count] from the start, and whether the pixel is outside the input."""
     kernel, step = np.ogrid[:op.values[f"k{axis}_count"], :count]
@@ -207,11 +217,21 @@ def _axis(op, axis, count, size):
     return offset, (pixel % _PIXELS >= size) & bool(size)
 
 
+def _rows_of(sums, y_count, most):
+    """Rows of a tile until there are so many sums, or all."""
+    in_x = int(sums.sum())
+    if not in_x or most > in_x * y_count:
+        return len(sums) * y_count
+    y, rest = divmod(most - 1, in_x)
+    return y * len(sums) + int(np.flatnonzero(sums)[rest]) + 1
+
+
 def _matrix_faults(config, op, answers):
     arch, modulus = config.matrix.arch, 1 << config.address_width
-    entries = max(0, arch.accumulator_depth - op.accumulator)
-    tiles = Tiles(config, op, entries + 1)
-    beyond = np.arange(tiles.rows) >= entries
+    entries, sums = max(0, arch.accumulator_depth - op.accumulator), sums_in_x(config, op)
+    tiles = Tiles(config, op, _rows_of(sums, op.y_count, entries + 1))
+    sums = np.tile(sums, -(-tiles.rows // len(sums)))[:tiles.rows]
+    beyond = sums & (np.cumsum(sums) > entries)
     if not beyond.any():
         span = tiles.span()
         if span is None or (span[0] - op.base) % modulus + span[1] - span[0] + arch.rows <= op.size:

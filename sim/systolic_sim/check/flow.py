@@ -89,7 +89,7 @@ class Flow:
                  faults: bool = True) -> None:
         self.config, self.limits = config, Limits(config)
         self._answers, self._faults = answers, faults
-        self._weights, self._rows = Weights(config, self.limits), Rows(fresh)
+        self._weights, self._rows = Weights(config, self.limits), Rows(config, fresh)
         self._sums = Sums()
         self._in_flight: dict[str, collections.deque[_InFlight]] = {unit: collections.deque() for unit in isa.UNITS[1:]}
         self._transfers: dict[str, list[tuple[ErrorCode, int]]] = {"load": [], "store": []}

@@ -6,7 +6,7 @@ import numpy as np
 
 from systolic import isa
 from systolic.isa import ErrorCode
-from systolic_sim.check.accesses import access_faults, check_fields, regions, wrong_field
+from systolic_sim.check.accesses import access_faults, check_fields, regions, sums_in_x, wrong_field
 from systolic_sim.check.flow import Flow
 from systolic_sim.check.places import astray, silent
 
@@ -76,7 +76,7 @@ def check_program(config, code):
         op, = isa.decode(word)
         found += [Finding(index=index, instruction=_text(word), error=fault.error, advice=_mend(config, op, fault))
                   for fault in access_faults(config, op)]
-        found += _undefined(index, op, written)
+        found += _undefined(config, index, op, written)
     if len(words) > _LONGEST:
         found.append(Finding(index=_LONGEST, instruction=_text(words[_LONGEST]), error=ErrorCode.END,
                              advice=f"PROGRAM_LENGTH counts {_LONGEST} instructions: make it two programs"))
@@ -147,7 +147,7 @@ def _sequencer_finds(config, word):
 def _mend_field(config, op, field):
     arch = config.matrix.arch
     allowed = (f"a multiple of the {config.bus_bytes} bytes of the bus" if field.aligned else
-               f"from {field.least} to {isa.most(field, arch.rows, arch.cols, config.roundings)}")
+               f"from {field.least} to {isa.most(field, arch.rows, arch.cols, config.roundings, arch.taps)}")
     return f"{field.name} must be {allowed}, not {op.values[field.name]}"
 
 
@@ -172,11 +172,11 @@ def _mend(config, op, fault):
     return f"{where}: correct base and size, counts, channels or strides"
 
 
-def _undefined(index, op, written):
+def _undefined(config, index, op, written):
     """Sums that begin with what an entry of the accumulators happens to have."""
     if op.name != "matrix_multiply":
         return []
-    entries = slice(op.accumulator, op.accumulator + op.x_count * op.y_count)
+    entries = slice(op.accumulator, op.accumulator + int(sums_in_x(config, op).sum()) * op.y_count)
     unknown = op.accumulate and not written[entries].all()
     written[entries] = True
     if not unknown:

@@ -4,8 +4,12 @@ import bisect
 import collections
 import dataclasses
 
+import numpy as np
+from numpy.typing import NDArray
+
 from systolic.isa import ErrorCode
 from systolic.tpu_config import PAGE_BYTES
+from systolic_sim.check.accesses import sums_in_x
 from systolic_sim.cycles.row_reader import RowReader
 
 __all__ = ["NEVER", "Limits", "Rows", "Sums", "Weights"]
@@ -53,11 +57,21 @@ class Product:
     row: int
     switch: int
     last: int
-    height: int  # rows per tile
+    in_x: NDArray[np.bool_]  # which rows in x have a sum
+    y_count: int
     tiles: int  # per sum
     sums: int
     switches_at_once: int
     finish: int
+
+    @property
+    def height(self):
+        """Rows per tile."""
+        return len(self.in_x) * self.y_count
+
+    @property
+    def sums_per_tile(self):
+        return int(self.in_x.sum()) * self.y_count
 
     @property
     def count(self):
@@ -69,14 +83,16 @@ class Product:
 
     @property
     def lasts(self):
-        return self.height * self.sums * self.finish
+        return self.sums_per_tile * self.sums * self.finish
 
     def row_of_switch(self, number):
         return self.row + (number - self.switch + 1 - self.switches_at_once) * self.height
 
     def row_of_last(self, number):
-        number -= self.last
-        return self.row + (number // self.height * self.tiles + self.tiles - 1) * self.height + number % self.height
+        number, place = divmod(number - self.last, self.sums_per_tile)
+        y, x = divmod(place, int(self.in_x.sum()))
+        row = y * len(self.in_x) + int(np.flatnonzero(self.in_x)[x])
+        return self.row + (number * self.tiles + self.tiles - 1) * self.height + row
 
     def switches_before(self, row):
         tiles = -(-(row - self.row) // self.height)
@@ -85,7 +101,9 @@ class Product:
     def lasts_before(self, row):
         tile, rest = divmod(row - self.row, self.height)
         number, tile = divmod(tile, self.tiles)
-        return self.last + self.finish * (number * self.height + (rest if tile == self.tiles - 1 else 0))
+        y, x = divmod(rest, len(self.in_x))
+        before = y * int(self.in_x.sum()) + int(self.in_x[:x].sum())
+        return self.last + self.finish * (number * self.sums_per_tile + (before if tile == self.tiles - 1 else 0))
 
 
 class Rows:
@@ -101,15 +119,15 @@ class Rows:
         What the next one waits for; else, for room.
     """
 
-    def __init__(self, fresh):
-        self._fresh, self._products, self._fault = fresh, [], None
+    def __init__(self, config, fresh):
+        self._config, self._fresh, self._products, self._fault = config, fresh, [], None
         self.total = self.switches = self.lasts = self.gone = self.switched = 0
         self.waits_for_tile = False
 
     def issue(self, index, op, faults):
         product = Product(
-            row=self.total, switch=self.switches, last=self.lasts, height=op.x_count * op.y_count,
-            tiles=op.c_count * op.kx_count * op.ky_count, sums=op.n_count, finish=op.finish,
+            row=self.total, switch=self.switches, last=self.lasts, in_x=sums_in_x(self._config, op),
+            y_count=op.y_count, tiles=op.c_count * op.kx_count * op.ky_count, sums=op.n_count, finish=op.finish,
             switches_at_once=int(self._fresh or not op.reuse))
         self._fresh = False
         self._products.append(product)

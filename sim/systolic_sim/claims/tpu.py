@@ -115,13 +115,14 @@ def depthwise(track):
 def _machines(count):
     """Presets and odd machines, the same each time."""
     yield from map(tpu_preset, ("tpu_4x4", "tpu_8x8", "tpu_12x20"))
-    rng = np.random.default_rng(5)
+    rng, taps = np.random.default_rng(5), np.random.default_rng(6)
     for number in range(count - 3):
         rows, cols = (int(size) for size in rng.integers(1, 10, 2))
         depth = rows + int(rng.integers(8, 60))
         unit = Config(
             arch=Arch(rows=rows, cols=cols, accumulator_depth=depth, weight_fifo_depth=int(rng.integers(1, 4)),
-                      result_fifo_depth=int(rng.integers(0, 2 * depth))),
+                      result_fifo_depth=int(rng.integers(0, 2 * depth)),
+                      taps=int(taps.integers(2, min(rows, 5) + 1)) if rows > 1 else 0),
             impl=Impl(psum_stages=int(rng.integers(1, 3)), product_stages=int(rng.integers(0, 3)),
                       hop_stages=int(rng.integers(1, 3)), memory_stages=int(rng.integers(1, 3))))
         yield TpuConfig(matrix=unit, lanes=int(rng.integers(1, cols + 1)), buffer_size=int(rng.integers(16, 129)) * 64,

@@ -200,8 +200,9 @@ class ActivationUnit:
                 for number, (base, size, place) in enumerate(reads):
                     place, final = place + done & mask, number == len(reads) - 1
                     bad = base is not None and place + count > size or final and outside
-                    yield _Step(None if base is None or kept else base + place & mask, final, op.base + offset & mask, count,
-                                bad, in_place and final and offset < end, row_end and final, last_output and row_end)
+                    yield _Step(None if base is None or kept else base + place & mask, final,
+                                op.base + offset & mask, count, bad, in_place and final and offset < end,
+                                row_end and final, last_output and row_end)
                 end = offset + count
 
     # Base, size and place in it of what an output reads; base None for a step without.

@@ -87,7 +87,7 @@ class SteppedMatrixUnit:
         weights_valid : bool
             A row of weights is on offer.
         row : tuple of (int, bool, bool, bool) or None
-            The activation row on offer: address, accumulate, switch, last.
+            The activation row on offer: address, ``None`` if it only fills a window, accumulate, switch, last.
         results_ready : bool
             A result would be taken.
 
@@ -103,7 +103,8 @@ class SteppedMatrixUnit:
         last = switches = False
         if goes:
             address, _, switches, last = self._head
-            self._latest[address] = self.cycle
+            if address is not None:
+                self._latest[address] = self.cycle
         self._load(weights_taken, switches)
         self._queue_result(last, result_taken, results_ready)
         if goes or self._head is None:

@@ -25,7 +25,7 @@ class RowReader:
     read : int or None
         Address it asks for.
     row : tuple or None
-        (entry, accumulate, switch, last) on offer to the matrix unit.
+        (entry or None, accumulate, switch, last) on offer to the matrix unit.
     """
 
     QUEUE = 16
@@ -92,6 +92,7 @@ class RowReader:
         """Every row of an instruction in order."""
         arch, mask = self._arch, (1 << self.config.address_width) - 1
         end = op["base"] + op["size"] - arch.rows
+        window = arch.taps - 1 if op["depthwise"] else 0
         tiles = op["n_count"] * op["ky_count"] * op["kx_count"] * op["c_count"] * op["y_count"] * op["x_count"]
         first_tile = True
         for n in range(op["n_count"]):
@@ -110,20 +111,24 @@ class RowReader:
                         for y in range(op["y_count"]):
                             py = op["first_y"] + y * op["y_step"] + ky * op["ky_step"] & 0xFFFF
                             padded_y = op["height"] and py >= op["height"]
+                            wait = window
                             for x in range(op["x_count"]):
                                 px = op["first_x"] + x * op["x_step"] + kx * op["kx_step"] & 0xFFFF
                                 step = _Step()
                                 step.address = tile + y * op["y_stride"] + x * op["x_stride"] & mask
                                 step.padded = bool(padded_y or (op["width"] and px >= op["width"]))
                                 outside = not step.padded and not op["base"] <= step.address <= end
-                                step.error = (isa.ErrorCode.ACCUMULATOR if entry >= arch.accumulator_depth else
-                                              isa.ErrorCode.REGION if outside else None)
-                                step.entry, step.accumulate, step.last = entry, accumulate, last
+                                fills = wait > 0
+                                step.error = (isa.ErrorCode.ACCUMULATOR if entry >= arch.accumulator_depth
+                                              and not fills else isa.ErrorCode.REGION if outside else None)
+                                step.entry, step.accumulate = None if fills else entry, accumulate and not fills
+                                step.last = last and not fills
                                 step.switch = first_row and (self._fresh or not (op["reuse"] and first_tile))
-                                step.macs, step.index = macs, index
+                                step.macs, step.index = 0 if fills else macs, index
                                 tiles -= 1
                                 step.final = not tiles
                                 self._fresh = first_row = False
-                                entry += 1
+                                entry += not fills
+                                wait = wait - 1 if fills else op["skip"] if window else 0
                                 yield step
                         first_tile = first_of_sum = False

@@ -10,8 +10,8 @@ Weights and rows are valid from cycle 0, and results are always accepted. Then:
   in the cycle after its row enters the array.
 * A row enters the array at the earliest in the cycle after its acceptance, one row per cycle. A row that switches
   enters at the earliest one cycle after the last beat of its tile. A row that accumulates enters at the earliest
-  ``turnaround`` cycles after the previous row with its address. The result FIFO holds all rows in flight: since results
-  are always accepted, no row waits for room in it.
+  ``turnaround`` cycles after the previous row with its address, rows aside that only fill a window. The result FIFO
+  holds all rows in flight: since results are always accepted, no row waits for room in it.
 * A result is valid ``latency`` cycles after the cycle before its row enters: after its acceptance, if it did not wait.
 """
 
@@ -91,8 +91,8 @@ def schedule(config, program):
     loader = _WeightLoader(config)
     loader.load(0)
     accepted, entered, results, latest = [], [], [], {}
-    columns = (column.tolist() for column in (program.address, program.accumulate, switch, program.last))
-    for address, accumulate, switches, last in zip(*columns, strict=True):
+    columns = (column.tolist() for column in (program.address, program.accumulate, switch, program.last, program.fills))
+    for address, accumulate, switches, last, fills in zip(*columns, strict=True):
         before = accepted[-1] if accepted else -1
         accepted.append(max(before, entered[-2] if len(entered) > 1 else before) + 1)
         now = max(accepted[-1], entered[-1] if entered else 0) + 1
@@ -104,7 +104,8 @@ def schedule(config, program):
             results.append(now - 1 + config.latency)
         if switches and loader.tiles < len(program.tiles):
             loader.load(now)
-        latest[address] = now
+        if not fills:
+            latest[address] = now
         entered.append(now)
     return Schedule(injections=np.array(loader.injections), accepted=np.array(accepted), entered=np.array(entered),
                     results=np.array(results, np.int64))

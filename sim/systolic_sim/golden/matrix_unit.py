@@ -37,6 +37,8 @@ class MatrixUnit:
         self._written = np.zeros(arch.accumulator_depth, bool)
         self._active: NDArray[Any] | None = None
         self._queue: collections.deque[NDArray[Any]] = collections.deque()
+        # The latest depthwise rows, up to one less than a window.
+        self._before: NDArray[Any] = np.zeros((0, arch.rows), arch.format.operand_dtype)
 
     def load(self, tile: ArrayLike) -> None:
         """Queue a weight tile.
@@ -77,8 +79,9 @@ class MatrixUnit:
         Raises
         ------
         ValueError
-            If a row switches with no tile queued, accumulates on an entry never written, or addresses an
-            entry that does not exist; the message names the row. The state is then as before.
+            If a row switches with no tile queued, accumulates on an entry never written, addresses an entry that does
+            not exist, or is depthwise with too few such rows before it; the message names the row. The state is then
+            as before.
         """
         if np.shape(program.x)[1:] != (self.arch.rows,):
             raise ValueError(f"x must be [n, {self.arch.rows}], not {list(np.shape(program.x))}")
@@ -86,44 +89,78 @@ class MatrixUnit:
             return self.accumulators[:0].copy()
         switch = program.switch.copy()
         switch[0] |= self._active is None
-        visits = _visits(program.address)
-        self._check(program, switch, visits)
-        sums = self._accumulate(program, self._psums(program.x, switch), visits)
-        finished: NDArray[Any] = sums[program.last]
+        kept = np.flatnonzero(~program.fills)
+        visits = _visits(program.address[kept])
+        self._check(program, switch, kept, visits)
+        psums = self._psums(program, switch)[kept]
+        sums = self._accumulate(program.address[kept], program.accumulate[kept], psums, visits)
+        finished: NDArray[Any] = sums[program.last[kept]]
         return finished
 
-    def _check(self, program: Program, switch: NDArray[np.bool_], visits: list[NDArray[np.intp]]) -> None:
-        outside = (program.address < 0) | (program.address >= self.arch.accumulator_depth)
-        _refuse(outside, f"addresses outside the {self.arch.accumulator_depth} accumulators")
-        _refuse(switch & (np.cumsum(switch) > len(self._queue)), "switches with no tile queued")
-        fresh = ~self._written[program.address]
+    def _check(self, program: Program, switch: NDArray[np.bool_], kept: NDArray[np.intp],
+               visits: list[NDArray[np.intp]]) -> None:
+        rows, address = np.arange(len(program)), program.address[kept]
+        outside = (address < 0) | (address >= self.arch.accumulator_depth)
+        _refuse(outside, kept, f"addresses outside the {self.arch.accumulator_depth} accumulators")
+        _refuse(switch & (np.cumsum(switch) > len(self._queue)), rows, "switches with no tile queued")
+        fresh = ~self._written[address]
         fresh[np.concatenate([*visits[1:], np.empty(0, np.intp)])] = False
-        _refuse(program.accumulate & fresh, "accumulates on an entry that was never written")
+        _refuse(program.accumulate[kept] & fresh, kept, "accumulates on an entry that was never written")
+        early = np.cumsum(program.depthwise) + len(self._before) < max(self.arch.taps, 1)
+        _refuse(program.depthwise & ~program.fills & early, rows, f"has fewer than {self.arch.taps} depthwise rows")
+        _refuse(program.depthwise & (not self.arch.taps), rows, "is depthwise, but the array has no taps")
 
-    def _psums(self, x: NDArray[Any], switch: NDArray[np.bool_]) -> NDArray[Any]:
+    def _psums(self, program: Program, switch: NDArray[np.bool_]) -> NDArray[Any]:
         """psums [n, C] of all rows, each through the tile that is active by then."""
-        blocks = []
-        for block in np.split(np.arange(len(x)), np.flatnonzero(switch)):
+        blocks, windows = [], self._windows(program)
+        for block in np.split(np.arange(len(program)), np.flatnonzero(switch)):
             if len(block):
                 if switch[block[0]]:
                     self._active = self._queue.popleft()
                 assert self._active is not None
-                blocks.append(self._format.matmul(x[block], self._active))
+                psums = self._format.matmul(program.x[block], self._active)
+                if windows is not None:
+                    own = program.depthwise[block]
+                    psums[own] = self._depthwise(program.x[block[own]], windows[block[own]], self._active)
+                blocks.append(psums)
         return np.concatenate(blocks)
 
-    def _accumulate(self, program: Program, psums: NDArray[Any], visits: list[NDArray[np.intp]]) -> NDArray[Any]:
+    def _windows(self, program: Program) -> NDArray[Any] | None:
+        """The depthwise row that each row is and those before it [n, taps, R], the latest first; ``None`` without."""
+        taps, own = self.arch.taps, np.flatnonzero(program.depthwise)
+        if not len(own):
+            return None
+        rows = np.concatenate([np.zeros((taps, self.arch.rows), program.x.dtype), self._before, program.x[own]])
+        self._before = rows[max(len(rows) - taps + 1, taps):]
+        windows = np.zeros((len(program), taps, self.arch.rows), program.x.dtype)
+        latest = np.arange(len(rows) - len(own), len(rows))
+        windows[own] = rows[latest[:, None] - np.arange(taps)]
+        return windows
+
+    def _depthwise(self, x: NDArray[Any], windows: NDArray[Any], tile: NDArray[Any]) -> NDArray[Any]:
+        """psums [n, C]: of the first rows of a tile channel by channel, of the others as ever."""
+        taps, channels = self.arch.taps, self.arch.channels
+        psums = self._format.matmul(x[:, taps:], tile[taps:])
+        products = windows[:, :, :channels].astype(np.int32) * tile[:taps, :channels].astype(np.int32)
+        psums[:, :channels] += products.sum(axis=1, dtype=np.int32)
+        return psums
+
+    def _accumulate(self, address: NDArray[np.intp], accumulate: NDArray[np.bool_], psums: NDArray[Any],
+                    visits: list[NDArray[np.intp]]) -> NDArray[Any]:
         """Sums [n, C] in the accumulators right after each row."""
         sums = psums.copy()
         for now in visits:
-            onto = now[program.accumulate[now]]
-            sums[onto] = self._format.add(self.accumulators[program.address[onto]], psums[onto])
-            self.accumulators[program.address[now]] = sums[now]
-        self._written[program.address] = True
+            onto = now[accumulate[now]]
+            sums[onto] = self._format.add(self.accumulators[address[onto]], psums[onto])
+            self.accumulators[address[now]] = sums[now]
+        self._written[address] = True
         return sums
 
 
 def _visits(address: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     """Rows grouped so that the k-th group holds every entry's k-th visitor: none twice in a group."""
+    if not len(address):
+        return [address]
     order = np.argsort(address, kind="stable")
     position = np.arange(len(address))
     first = np.diff(address[order], prepend=address[order[0]] - 1) != 0
@@ -133,6 +170,6 @@ def _visits(address: NDArray[np.intp]) -> list[NDArray[np.intp]]:
     return np.split(np.argsort(visit, kind="stable"), groups)
 
 
-def _refuse(wrong: NDArray[np.bool_], what: str) -> None:
+def _refuse(wrong: NDArray[np.bool_], rows: NDArray[np.intp], what: str) -> None:
     if wrong.any():
-        raise ValueError(f"row {np.flatnonzero(wrong)[0]} {what}")
+        raise ValueError(f"row {rows[wrong][0]} {what}")

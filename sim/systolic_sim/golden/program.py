@@ -30,6 +30,10 @@ class Program:
         The next tile becomes the active one, from this row on. The first row after reset always switches.
     last : bool array [n]
         The sum is finished and goes out as a result.
+    depthwise : bool array [n]
+        Each column multiplies its own channel of this depthwise row and of the ``taps`` - 1 before it. None by default.
+    fills : bool array [n]
+        The row has no sum of its own: its address does not matter. None by default.
 
     Raises
     ------
@@ -43,12 +47,17 @@ class Program:
     accumulate: NDArray[np.bool_]
     switch: NDArray[np.bool_]
     last: NDArray[np.bool_]
+    depthwise: NDArray[np.bool_] = None  # type: ignore[assignment]
+    fills: NDArray[np.bool_] = None  # type: ignore[assignment]
 
     def __post_init__(self) -> None:
+        for name in ("depthwise", "fills"):
+            if getattr(self, name) is None:
+                object.__setattr__(self, name, np.zeros(len(self.x), bool))
         if self.tiles.ndim != 3 or self.x.ndim != 2 or self.tiles.shape[1] != self.x.shape[1]:
             raise ValueError(f"tiles must be [T, R, C] and x [n, R], not {list(self.tiles.shape)} "
                              f"and {list(self.x.shape)}")
-        for name in ("address", "accumulate", "switch", "last"):
+        for name in ("address", "accumulate", "switch", "last", "depthwise", "fills"):
             if np.shape(getattr(self, name)) != (len(self),):
                 raise ValueError(f"{name} must be [{len(self)}], not {list(np.shape(getattr(self, name)))}")
 
@@ -163,16 +172,33 @@ def random_program(arch: Arch, rng: np.random.Generator, *, tiles: int | None = 
     counts = rng.integers(1, (max_rows or 3 * arch.rows) + 1, tiles)
     address = _random_addresses(arch, rng, counts)
     operands = [_random_operands(arch, rng, count) for count in counts]
+    depthwise, fills = _random_windows(arch, rng, counts)
+    # Rows without a sum of their own leave their entries alone.
+    sums = np.flatnonzero(~fills)
     overwrites = np.zeros(len(address), bool)
-    overwrites[np.unique(address, return_index=True)[1]] = True
+    overwrites[sums[np.unique(address[sums], return_index=True)[1]]] = True
     switch = np.zeros(len(address), bool)
     switch[np.cumsum(counts) - counts] = True
     last = rng.random(len(address)) < rng.choice([0.1, 0.5, 1])
-    last[rng.integers(len(address))] = True
+    last[sums[rng.integers(len(sums))]] = True
+    last &= ~fills
     return Program(
         tiles=np.stack([w for _, w in operands]), x=np.concatenate([x for x, _ in operands]),
-        address=address, switch=switch, last=last,
-        accumulate=(rng.random(len(address)) < rng.choice([0, 0.5, 1], tiles).repeat(counts)) & ~overwrites)
+        address=address, switch=switch, last=last, depthwise=depthwise, fills=fills,
+        accumulate=(rng.random(len(address)) < rng.choice([0, 0.5, 1], tiles).repeat(counts)) & ~overwrites & ~fills)
+
+
+def _random_windows(arch: Arch, rng: np.random.Generator, counts: NDArray[np.int64]) -> tuple[NDArray[np.bool_],
+                                                                                             NDArray[np.bool_]]:
+    """Which rows are depthwise, by tiles or by chance, and which only fill a window; one at least has a sum."""
+    none = np.zeros(counts.sum(), bool)
+    if not arch.taps:
+        return none, none
+    depthwise = rng.random(len(none)) < rng.choice([0, 0.5, 1], len(counts)).repeat(counts)
+    fills = (rng.random(len(none)) < 0.2) | depthwise & (np.cumsum(depthwise) < arch.taps)
+    if fills.all():
+        depthwise[-1] = fills[-1] = False
+    return depthwise, fills
 
 
 def _random_addresses(arch: Arch, rng: np.random.Generator, counts: NDArray[np.int64]) -> NDArray[np.intp]:

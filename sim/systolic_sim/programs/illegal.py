@@ -147,7 +147,7 @@ def _field(spoiler, instruction, field, value):
 
 def _too_large(spoiler, field):
     arch = spoiler.config.matrix.arch
-    return int(spoiler.rng.integers(isa.most(field, arch.rows, arch.cols, spoiler.config.roundings) + 1,
+    return int(spoiler.rng.integers(isa.most(field, arch.rows, arch.cols, spoiler.config.roundings, arch.taps) + 1,
                                      field.range[1] + 1))
 
 
@@ -297,7 +297,8 @@ def _kinds():
             if field.aligned:
                 kinds[f"{name}: {field.name} misaligned"] = (
                     ErrorCode.FIELD, functools.partial(spoil, value=_misaligned))
-            if field.most:
+            # A flag, and on machines with taps there is no value too large for it.
+            if field.most and field.most != "taps":
                 kinds[f"{name}: {field.name} too large"] = (
                     ErrorCode.FIELD, functools.partial(spoil, value=functools.partial(_too_large, field=field)))
         for region in instruction.regions:

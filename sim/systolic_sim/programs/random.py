@@ -310,9 +310,10 @@ class _Generator:
         while True:
             counts = self._counts(overflow) if tiles is None else {"c": tiles}
             counts = {loop: counts.get(loop, 1) for loop in ("x", "y", "c", "kx", "ky", "n")}
+            depthwise = self._depthwise(counts)
             walk = self._walk(counts)
             reuse = self._chance(0.3) and tiles is None
-            rows = counts["x"] * counts["y"]
+            rows = len(range(depthwise["first"], counts["x"], depthwise["skip"] + 1)) * counts["y"]
             wanted = counts["c"] * counts["kx"] * counts["ky"] * counts["n"]
             missing = wanted - (reuse and self.active) - self.tiles
             late = missing + self.tiles > self.tile_room
@@ -327,6 +328,7 @@ class _Generator:
             self._weights(missing)
             if easy and self._chance(0.5):
                 self._light_filler()
+        walk |= {"skip": depthwise["skip"], "depthwise": depthwise["first"] > 0}
         self._emit_matrix(counts, walk, rows, finish, reuse, wanted)
         return [] if easy else [(walk["base"], walk["size"])]
 
@@ -342,6 +344,13 @@ class _Generator:
         if self._chance(0.5):
             counts |= {"kx": 1, "ky": 1}
         return counts
+
+    def _depthwise(self, counts):
+        """The first row in x that has a sum of its own, and how many are skipped behind each; changes ``counts``."""
+        if not self.arch.taps or self._chance(0.6):
+            return {"first": 0, "skip": 0}
+        counts["x"] += self.arch.taps - self._chance(0.9)
+        return {"first": self.arch.taps - 1, "skip": self._up_to(3) - 1}
 
     def _walk(self, counts):
         """Start, region, strides and padding of the loops; None if the rows do not fit into the window."""

@@ -335,6 +335,8 @@ class MatrixUnitRtl:
         """
         rows = {"data": program.x, "address": program.address, "accumulate": program.accumulate,
                 "switch": program.switch, "last": program.last}
+        if self.config.arch.taps:
+            rows |= {"depthwise": program.depthwise, "fills": program.fills}
         if not self.config.arch.address_width:
             del rows["address"]
         run = self.rtl.run({"weights": {"data": program.beats}, "rows": rows},

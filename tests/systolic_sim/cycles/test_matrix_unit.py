@@ -14,10 +14,11 @@ from systolic_sim.rtl.matrix_unit import MatrixUnitRtl, _seed
 STREAMS = ["weights", "rows", "results"]
 
 
-def _config(rows, cols, format="int8", *, accumulator_depth=16, weight_fifo_depth=2, result_fifo_depth=0, **impl):
+def _config(rows, cols, format="int8", *, accumulator_depth=16, weight_fifo_depth=2, result_fifo_depth=0, taps=0,
+            **impl):
     return Config(name=f"{format}_{rows}x{cols}", impl=Impl(**impl), arch=Arch(
         rows=rows, cols=cols, format=format, weight_fifo_depth=weight_fifo_depth, result_fifo_depth=result_fifo_depth,
-        accumulator_depth=accumulator_depth))
+        accumulator_depth=accumulator_depth, taps=taps))
 
 
 CONFIGS = [
@@ -25,6 +26,7 @@ CONFIGS = [
     _config(3, 5, psum_stages=2, hop_stages=3, gate_stages=1), _config(8, 2, memory_stages=2, weight_fifo_depth=1),
     _config(4, 4, memory="ecp5_block", memory_stages=3), _config(5, 3, result_fifo_depth=50),
     _config(3, 2, memory="ecp5_block", memory_stages=3, gate_stages=1, adder_stages=2, result_fifo_depth=600),
+    _config(5, 3, taps=3), _config(4, 6, taps=4, psum_stages=2, hop_stages=3, gate_stages=1),
     _config(2, 3, "bf16"), _config(3, 2, "bf16", psum_stages=3, memory_stages=2, product_stages=1, hop_stages=2),
     _config(2, 2, "bf16", psum_stages=8, gate_stages=1, weight_fifo_depth=1),
 ]
@@ -47,7 +49,8 @@ class Stalls:
 def play(unit, program, stalls, seed):
     """Cycles of the handshakes, by stream, of a program in the harness."""
     holds = [Stalls(stalls[name], seed, name) for name in STREAMS]
-    rows = [*zip(program.address.tolist(), program.accumulate, program.switch, program.last, strict=True)]
+    address = [None if fills else each for each, fills in zip(program.address.tolist(), program.fills, strict=True)]
+    rows = [*zip(address, program.accumulate, program.switch, program.last, strict=True)]
     counts = len(program.beats), len(program), int(program.last.sum())
     accepted, offered = ([], [], []), [False, False]
     while any(len(done) < count for done, count in zip(accepted, counts, strict=True)):

@@ -159,7 +159,8 @@ def test_errors():
     program = tall_program(config.arch, 2, 5)
     with pytest.raises(ValueError, match="program must switch from 1 to 1 times, not 2"):
         schedule(config, dataclasses.replace(program, tiles=program.tiles[:1]))
-    empty = {name: getattr(program, name)[:0] for name in ("x", "address", "accumulate", "switch", "last")}
+    empty = {name: getattr(program, name)[:0] for name in ("x", "address", "accumulate", "switch", "last", "depthwise",
+                                                           "fills")}
     with pytest.raises(ValueError, match="not 0"):
         schedule(config, dataclasses.replace(program, **empty))
 

@@ -14,10 +14,17 @@ ARITHMETIC = {"int8": (int8.matmul, int8.accumulate), "bf16": (bf16.matmul, bf16
 def interpret(arch, program):
     """Results of a program, one row after the other."""
     matmul, add = ARITHMETIC[arch.format.name]
-    tiles, tile, acc, results = iter(program.tiles), None, {}, []
+    tiles, tile, acc, results, window = iter(program.tiles), None, {}, [], []
     for i in range(len(program)):
         tile = next(tiles) if program.switch[i] or tile is None else tile
         psum = matmul(program.x[i:i + 1], tile)[0]
+        if program.depthwise[i]:
+            window = [program.x[i].tolist(), *window[:arch.taps - 1]]
+            psum = np.array([sum(int(tile[r, c]) * ((window[r][c] if c < arch.rows else 0) if r < arch.taps else
+                                                    int(program.x[i, r])) for r in range(arch.rows))
+                             for c in range(arch.cols)], np.int32) if len(window) == arch.taps else None
+        if program.fills[i]:
+            continue
         address = program.address[i]
         acc[address] = add(acc[address], psum) if program.accumulate[i] else psum
         if program.last[i]:
@@ -45,6 +52,31 @@ def test_random_programs(shape, format):
     for _ in range(15):
         program = random_program(arch, rng)
         np.testing.assert_array_equal(MatrixUnit(arch).run(program), interpret(arch, program), strict=True)
+
+
+@pytest.mark.parametrize("shape", [(2, 2, 6, 2), (3, 5, 3, 2), (6, 4, 9, 3), (4, 4, 20, 4)], ids=str)
+def test_depthwise_programs(shape):
+    rows, cols, depth, taps = shape
+    arch, seen = Arch(rows=rows, cols=cols, accumulator_depth=depth, taps=taps), 0
+    rng = np.random.default_rng(rows)
+    for _ in range(25):
+        program = random_program(arch, rng)
+        seen += (program.depthwise & ~program.fills).sum()
+        np.testing.assert_array_equal(MatrixUnit(arch).run(program), interpret(arch, program), strict=True)
+    assert seen > 50
+
+
+def test_depthwise_windows_live_on():
+    """Three taps on channel 1 of two; the rows of another kind between them do not count."""
+    unit = MatrixUnit(Arch(rows=3, cols=2, taps=3))
+    unit.load(np.array([[0, 1], [0, 10], [0, 100]], np.int8))
+    yes = np.ones(2, bool)
+    fields = {"address": np.zeros(2, int), "accumulate": ~yes, "switch": ~yes, "tiles": np.zeros((0, 3, 2), np.int8)}
+    assert not len(unit.rows(Program(x=np.array([[9, 1, 9], [9, 2, 9]], np.int8), last=~yes, depthwise=yes, fills=yes,
+                                     **fields)))
+    done = unit.rows(Program(x=np.array([[0, 0, 0], [9, 3, 9]], np.int8), last=yes, depthwise=~yes | [False, True],
+                             **fields))
+    assert done.tolist() == [[0, 0], [0, 123]]
 
 
 def test_accumulators_wrap():

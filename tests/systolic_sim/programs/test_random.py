@@ -9,6 +9,7 @@ from systolic import isa
 from systolic.config import Arch, Config
 from systolic.errors import UserError
 from systolic.tpu_config import TpuConfig, tpu_preset
+from systolic_sim.check.flow import Flow
 from systolic_sim.emulator import Emulator, EmulatorError
 from systolic_sim.programs.illegal import KINDS, illegal_program
 from systolic_sim.programs.random import random_program
@@ -62,7 +63,9 @@ def test_everything_occurs(tpu):
     for instruction in isa.INSTRUCTIONS:
         assert seen[instruction.name] > 0, instruction.name
         for field in instruction.fields:
-            if field.width == 1 or field.name.endswith("_count"):
+            if field.most == "taps" and not tpu.matrix.arch.taps:
+                assert not seen[instruction.name, field.name]
+            elif field.width == 1 or field.name.endswith("_count"):
                 assert seen[instruction.name, field.name] > 0, (instruction.name, field.name)
     for loop in ("x", "y", "c", "kx", "ky", "n"):
         assert all(seen["matrix_multiply", f"{loop}_stride", sign] for sign in (-1, 0, 1))
@@ -136,6 +139,16 @@ def test_illegal_programs_end_as_documented(kind):
         with pytest.raises(EmulatorError) as error:
             emulator.run_at(case.address, case.length)
         assert error.value.code == case.error == KINDS[kind][0]
+
+
+@pytest.mark.parametrize("tpu", [tpu_preset("tpu_4x4"), tpu_preset("tpu_8x8")], ids=lambda tpu: tpu.name)
+def test_depthwise_needs_taps(tpu):
+    """A machine without them refuses the instruction, one with them takes it."""
+    program = [isa.operation("read_weights", memory_size=tpu.tile_bytes()),
+               isa.operation("matrix_multiply", depthwise=1, size=64, x_count=4),
+               isa.operation("halt")]
+    flow = Flow(tpu).run(isa.encode(program))
+    assert flow.errors == ([] if tpu.matrix.arch.taps else [(isa.ErrorCode.FIELD, 1)])
 
 
 def test_unknown_kind():

@@ -15,6 +15,7 @@ from ..match import Rounded, product
 from .places import Access, Map, Storage
 from .records import Records
 from .stripes import Cost
+from .taps import Taps, taps
 from .tasks import Emitter, Lowerer, Step, Task, per_output
 from .windows import Cut, Kernel, bands, ceil_div, cut
 
@@ -44,6 +45,8 @@ class Product:
         Code of pixels outside the map.
     beyond : int
         Bytes that rows of the array reach beyond the last pixel.
+    taps : Taps or None
+        Of a depthwise convolution, its way through the taps of the array.
     """
 
     node: Node
@@ -59,6 +62,7 @@ class Product:
     table: Storage | None = None
     padding: int = 0
     beyond: int = 0
+    taps: Taps | None = None
 
     def reads(self, part: tuple[int, int, int, int]) -> Access:
         """Bytes of the input that a stripe reads."""
@@ -105,7 +109,8 @@ def _spare(lowerer: Lowerer, made: Product, part: tuple[int, int, int, int]) -> 
     """Cycles of a product in which the activation unit has nothing to do, about."""
     config, pixels = lowerer.config, part[2] * part[3]
     cost = Cost(config=config, tiles=made.tiles.count, diagonal=made.tiles.diagonal)
-    return max(cost.product(pixels) - len(made.sums) * cost.behind(pixels), 0)
+    rows = made.taps.rows(part[2:]) if made.taps else pixels
+    return max(cost.product(rows) - len(made.sums) * cost.behind(pixels), 0)
 
 
 def _multiply(made: Product, part: tuple[int, int, int, int]) -> Callable[[Emitter], None]:
@@ -131,13 +136,14 @@ def _activate(made: Product, part: tuple[int, int, int, int], group: tuple[int, 
     channel, channels = group
     out = made.out.channel_slice(channel, channels)
     layout, scale = out.layout, made.rounded.scale
+    loops = {"x_count": cols, "y_count": rows, "x_stride": layout.x_stride, "y_stride": layout.y_stride}
+    if made.taps and made.taps.axis == 0:
+        loops = {"x_count": rows, "y_count": cols, "x_stride": layout.y_stride, "y_stride": layout.x_stride}
 
     def emit(emitter: Emitter) -> None:
         emitter.vector("activate", made.rounded.rounding, made.table,
                        base=out.start() + first * layout.y_stride + column * layout.x_stride,
-                       x_count=cols, y_count=rows, channels=channels, x_stride=layout.x_stride,
-                       y_stride=layout.y_stride, per_channel=1,
-                       parameters=records.address + place, **scale.fields)
+                       channels=channels, per_channel=1, parameters=records.address + place, **loops, **scale.fields)
     reads = (Access(records, place, place + channels * RECORD_BYTES),
              *(Access(each, 0, each.size) for each in (made.table,) if each))
     return Task(node=made.node.name, emit=emit, reads=reads, writes=(out.rows(first, rows),),
@@ -212,7 +218,8 @@ def _product(lowerer: Lowerer, node: Node, x: Map, out: Map, kernel: Kernel, w: 
 
 
 def depthwise(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array | None = None) -> None:
-    """DepthwiseConv2D: min(R, C) channels at a time on the diagonal; several outputs a channel are a staircase."""
+    """DepthwiseConv2D: min(R, C) channels at a time, through the taps of the array or on its diagonal; several outputs
+    a channel are a staircase."""
     operator, w, arch = node.operator, _weights(lowerer, node), lowerer.config.matrix.arch
     assert isinstance(operator, DepthwiseConv2D)
     multiplier, outputs = operator.multiplier, w.shape[2]
@@ -220,29 +227,40 @@ def depthwise(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array |
     width = inputs * multiplier
     kernel = Kernel(size=(w.shape[0], w.shape[1]), strides=operator.strides, dilations=operator.dilations,
                     padding=operator.padding)
-    steps = w.shape[0] * w.shape[1]
-    whole = np.pad(w.reshape(steps, outputs), [(0, 0), (0, -outputs % width)])
-    blocks = whole.reshape(steps, -1, width).transpose(1, 0, 2).reshape(-1, width)
-    if multiplier == 1:
-        tiles = lowerer.builder.tiles(np.pad(blocks, [(0, 0), (0, arch.cols - width)]), diagonal=True)
-    else:
-        full = np.zeros((len(blocks), arch.rows, arch.cols), np.int8)
-        full[:, np.arange(width) // multiplier, np.arange(width)] = blocks
-        tiles = lowerer.builder.tiles(full)
+    taken = taps(arch, kernel, (out.height, out.width)) if multiplier == 1 else None
+    steps = taken.tiles if taken else w.shape[0] * w.shape[1]
+    tiles = lowerer.builder.tiles(taken.weights(w, arch)) if taken else _diagonals(lowerer, w, multiplier, width)
     rounded = product(lowerer.graph, node, lowerer.match)
     records, begin = Records.of(lowerer, node, rounded, out, width), len(lowerer.steps)
     looked, more = _table(lowerer, node, table)
     way, useful = Cut(kind="pixels", group=1, tiles=steps, depth=1), inputs - 1 if multiplier > 1 else 0
-    fixed = _counts(outputs, width) | {"n_stride": inputs, "k_less": useful, "k_last_less": useful}
+    fixed = _counts(outputs, width) | {"n_stride": inputs}
+
+    def fields(x: Map, part: tuple[int, int, int, int]) -> dict[str, int]:
+        if taken:
+            return taken.fields(x, part) | fixed
+        return way.fields(kernel, x, arch.rows, part) | fixed | {"k_less": useful, "k_last_less": useful}
+
     for here, there in zip(x.each(), out.each(), strict=True):
         emit_product(lowerer, Product(
-            node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(outputs, width),
-            fields=lambda x, part: way.fields(kernel, x, arch.rows, part) | fixed,
-            records=records, loads=(*records.loads, *more), rounded=rounded, table=looked,
+            node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(outputs, width), fields=fields,
+            records=records, loads=(*records.loads, *more), rounded=rounded, table=looked, taps=taken,
             padding=lowerer.graph.operands(node)[0].scale[1],
             beyond=(ceil_div(outputs, width) - 1) * inputs + arch.rows - x.channels))
     _spread(lowerer, records, begin)
     lowerer.macs += out.images * out.height * out.width * w.size
+
+
+def _diagonals(lowerer: Lowerer, w: Int8Array, multiplier: int, width: int) -> Tiles:
+    """A tile for each pixel of the kernel and ``width`` outputs."""
+    arch, outputs, steps = lowerer.config.matrix.arch, w.shape[2], w.shape[0] * w.shape[1]
+    whole = np.pad(w.reshape(steps, outputs), [(0, 0), (0, -outputs % width)])
+    blocks = whole.reshape(steps, -1, width).transpose(1, 0, 2).reshape(-1, width)
+    if multiplier == 1:
+        return lowerer.builder.tiles(np.pad(blocks, [(0, 0), (0, arch.cols - width)]), diagonal=True)
+    full = np.zeros((len(blocks), arch.rows, arch.cols), np.int8)
+    full[:, np.arange(width) // multiplier, np.arange(width)] = blocks
+    return lowerer.builder.tiles(full)
 
 
 def transposed(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array | None = None) -> None:

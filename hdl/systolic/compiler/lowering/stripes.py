@@ -16,6 +16,7 @@ from ...tpu_config import TpuConfig
 from ..graph import Graph, Node
 from ..graph.operators import Add, Conv2D, DepthwiseConv2D, Mul, Sub, Unary
 from .shapes import layout_of
+from .taps import taps
 from .windows import Kernel, ceil_div
 
 __all__ = ["Cost", "first_rows"]
@@ -40,15 +41,18 @@ class Cost:
     tiles : int
         Of all sums.
     diagonal : bool
+    stretch : float
+        Rows of the array per pixel.
     """
 
     config: TpuConfig
     tiles: int
     diagonal: bool = False
+    stretch: float = 1
 
     def product(self, pixels: int) -> int:
         """Of a stripe of that many pixels: a tile lasts as long as its rows, its way in, or its way over the bus."""
-        return self.tiles * max(pixels, self.config.matrix.arch.rows, self.bus)
+        return self.tiles * max(int(pixels * self.stretch), self.config.matrix.arch.rows, self.bus)
 
     @property
     def bus(self) -> int:
@@ -61,11 +65,24 @@ class Cost:
         return _LATENCY + pieces * (1 + _ADD * added)
 
 
+def kernel_of(graph: Graph, node: Node) -> Kernel:
+    """Of a convolution."""
+    operator, w = node.operator, graph.operands(node)[1].shape
+    assert isinstance(operator, Conv2D | DepthwiseConv2D)
+    return Kernel(size=(w[0], w[1]), strides=operator.strides, dilations=operator.dilations, padding=operator.padding)
+
+
 def cost(config: TpuConfig, graph: Graph, node: Node) -> Cost:
     """Of a convolution."""
     arch, w = config.matrix.arch, graph.operands(node)[1].shape
     if isinstance(node.operator, DepthwiseConv2D):
         sums = ceil_div(w[2], max(1, min(arch.rows, arch.cols // node.operator.multiplier) * node.operator.multiplier))
+        layout, _ = layout_of(graph.values[node.outputs[0]].shape)
+        outputs = layout.height, layout.width
+        way = taps(arch, kernel_of(graph, node), outputs) if node.operator.multiplier == 1 else None
+        if way:
+            stretch = way.rows(outputs) / (layout.height * layout.width)
+            return Cost(config=config, tiles=way.tiles * sums, stretch=stretch)
         return Cost(config=config, tiles=w[0] * w[1] * sums, diagonal=node.operator.multiplier == 1)
     sums = ceil_div(w[3], arch.cols)
     return Cost(config=config, tiles=w[0] * ceil_div(w[1] * w[2], arch.rows) * sums)
@@ -86,9 +103,7 @@ def first_rows(config: TpuConfig, graph: Graph, nodes: Iterable[Node]) -> dict[s
             layout, images = layout_of(graph.values[name].shape)
             cuts[name] = _cut(cost(config, graph, node), layout.height, layout.width, cuts.get(name, 0),
                               added=adding.get(name, False)) if images == 1 else 0
-            x, w = graph.operands(node)[:2]
-            kernel = Kernel(size=(w.shape[0], w.shape[1]), strides=node.operator.strides,
-                            dilations=node.operator.dilations, padding=node.operator.padding)
+            x, kernel = graph.operands(node)[0], kernel_of(graph, node)
             needed = sum(kernel.inputs(0, cuts[name])) if cuts[name] else 0
             if needed < layout_of(x.shape)[0].height:
                 cuts[x.name] = max(cuts.get(x.name, 0), needed)

@@ -91,7 +91,7 @@ class MatrixUnit(Shared):
         row_gate = place(m, "row_gate", RowGate(config))
         weight_skew = skew("weight_skew", arch.operand_width, arch.cols, impl.hop_stages)
         row_skew = skew("row_skew", arch.operand_width, arch.rows, impl.psum_stages)
-        grid = place(m, "grid", Grid(config, config.row_mappings))
+        grid = place(m, "grid", Grid(config, config.row_mappings, arch.taps))
         deskew = skew("deskew", arch.psum_width, arch.cols, impl.hop_stages, reverse=True)
         accumulators = place(m, "accumulators", Accumulators(config))
         wiring.connect(m, wiring.flipped(self.weights), weight_fifo.i)
@@ -107,19 +107,32 @@ class MatrixUnit(Shared):
             grid.psum.eq(format.zero_psum(arch).replicate(arch.cols)),
             deskew.i.eq(grid.psum_below), accumulators.psums.eq(deskew.o),
         ]
+        went = row_gate.o.valid
+        if arch.taps:
+            went = went & ~row.fills
+            m.d.comb += grid.line.eq(self._lines(m, row_skew))
         command = Signal(Command(arch))
         m.d.comb += [command[name].eq(row[name]) for name in ("address", "accumulate", "last")]
         cycles = config.array_latency - 1 - impl.memory_stages
         m.d.comb += [
             accumulators.command.payload.eq(delay(m, command, cycles, "command_delayed")),
-            accumulators.command.valid.eq(delay(m, row_gate.o.valid, cycles, "went_delayed", reset_less=False)),
+            accumulators.command.valid.eq(delay(m, went, cycles, "went_delayed", reset_less=False)),
         ]
         return m
+
+    def _lines(self, m, row_skew):
+        """Down each column, its channel of the rows: as a wave that keeps up with what moves right."""
+        arch, impl = self.config.arch, self.config.impl
+        if impl.hop_stages == impl.psum_stages:
+            return row_skew.o[:arch.operand_width * arch.channels]
+        skew = place(m, "line_skew", Skew("line_skew", arch.operand_width, arch.channels, impl.hop_stages))
+        m.d.comb += skew.i.eq(row_skew.i[:len(skew.i)])
+        return skew.o
 
     def _load_tiles(self, m, weights, row_gate):
         """Loads the next tile as soon as the shadow weights are free: from the very cycle of the switch on."""
         rows = self.config.arch.rows
-        control = Signal(Control(rows))
+        control = Signal(Control(self.config.arch))
         loaded = Signal()
         hops = Signal(range(rows), init=rows - 1)
         last_hops = Signal(init=rows == 1)
@@ -134,6 +147,8 @@ class MatrixUnit(Shared):
             self.status.weight_shift.eq(row_gate.waits_for_tile & weights.valid),
             self.status.weight_stall.eq(row_gate.waits_for_tile & ~weights.valid),
         ]
+        if self.config.arch.taps:
+            m.d.comb += control.depthwise.eq(row_gate.o.valid & row_gate.o.payload.depthwise)
         with m.If(control.load):
             m.d.sync += [hops.eq(Mux(last_hops, rows - 1, hops - 1)),
                          last_hops.eq(hops == 1 if rows > 1 else 1)]

@@ -102,8 +102,9 @@ class RowGate(Shared):
         """
         row = self.i.payload
         recent = Signal(data.StructLayout({"valid": 1, "address": self.config.arch.address_width}))
-        m.d.comb += [recent.valid.eq(go), recent.address.eq(head.address)]
-        before = [(head_valid, head.address)]
+        sums = ~head.fills if self.config.arch.taps else 1
+        m.d.comb += [recent.valid.eq(go & sums), recent.address.eq(head.address)]
+        before = [(head_valid & sums, head.address)]
         for age in range(1, self.config.turnaround - 1):
             recent = delay(m, recent, 1, f"recent_{age}", reset_less=False)
             before.append((recent.valid, recent.address))

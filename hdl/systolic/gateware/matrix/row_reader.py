@@ -23,6 +23,7 @@ class _Step(data.StructLayout):
 
     ``padded``: no read. ``beyond``: an entry that does not exist. ``bad``: that, or an address outside the region.
     ``k_less``, ``n_less``: array rows and columns in use, minus one. ``final``: the instruction's last.
+    ``depthwise``, ``fills``: see :class:`~..ports.RowCommand`.
     """
 
     def __init__(self, config):
@@ -31,7 +32,7 @@ class _Step(data.StructLayout):
             "address": config.address_width, "padded": 1, "beyond": 1, "bad": 1, "final": 1,
             "entry": arch.address_width, "accumulate": 1, "switch": 1, "last": 1,
             "k_less": range(arch.rows), "n_less": range(arch.cols), "padding": 8, "index": 16,
-        })
+        } | ({"depthwise": 1, "fills": 1} if arch.taps else {}))
 
 
 class _Turn(data.StructLayout):
@@ -43,11 +44,12 @@ class _Turn(data.StructLayout):
 
 class _Place(data.StructLayout):
     """Where the loops are: address, pixel, entry, and whether this is the first row of a tile, the first tile of an
-    instruction, the first of a sum."""
+    instruction, the first of a sum; and whether the row only fills the window, as do ``wait`` from here on."""
 
     def __init__(self, config):
         super().__init__({"address": config.address_width, "pixel_x": 16, "pixel_y": 16, "entry": 17,
-                          "first_row": 1, "first_tile": 1, "first_of_sum": 1})
+                          "first_row": 1, "first_tile": 1, "first_of_sum": 1}
+                         | ({"fills": 1, "wait": 8} if config.matrix.arch.taps else {}))
 
 
 class RowReader(Shared):
@@ -105,13 +107,18 @@ class RowReader(Shared):
         returned = self._return(m, step, advance, reserved)
         m.d.sync += [
             self.switched.eq(advance & step.switch), self.finishing.eq(advance & step.last),
-            k.eq(Mux(advance & ~step.padded, step.k_less + 1, 0)), n.eq(step.n_less + 1), self.macs.eq(k * n),
+            k.eq(Mux(advance & ~step.padded & ~self._fills(step), step.k_less + 1, 0)), n.eq(step.n_less + 1),
+            self.macs.eq(k * n),
             self.sequencer.moving.eq(advance | returned | (self.rows.valid & self.rows.ready)),
             self.sequencer.error.valid.eq(valid & step.bad), self.sequencer.error.index.eq(step.index),
             self.sequencer.error.code.eq(Mux(step.beyond, isa.ErrorCode.ACCUMULATOR, isa.ErrorCode.REGION)),
         ]
         m.d.comb += self.sequencer.busy.eq(walking | valid | ~self.empty)
         return m
+
+    def _fills(self, row):
+        """Whether a row only fills the window of a depthwise product."""
+        return row.fills if self.config.matrix.arch.taps else Const(0, 1)
 
     def _walk(self, m, step, valid, advance):
         """Steps through the loops, one row per cycle, in three stages.
@@ -126,7 +133,7 @@ class RowReader(Shared):
              ▼      kx    a tile     + kx_stride   ^ + kx_step  ^            accumulator
             step    c     a tile     + c_stride    ^            ^            accumulator
                     y     a row      + y_stride    ^            + y_step     + 1
-                    x     a row      + x_stride    + x_step     as before    + 1
+                    x     a row      + x_stride    + x_step     as before    + 1, if the row before has a sum
 
         A stride counts from the address at which the present round of its loop began, ``^`` is the pixel at which the
         present tile began. A step waits here until it is read, another one behind it, and then what is behind those.
@@ -156,7 +163,8 @@ class RowReader(Shared):
         padded = [(size != 0) & (pixel >= size)
                   for pixel, size in ((place.pixel_x, op.width), (place.pixel_y, op.height))]
         # Compared with all 17 bits of the entry: behind 65535 comes one that does not exist, not 0.
-        beyond = place.entry >= arch.accumulator_depth
+        fills = self._fills(place)
+        beyond = (place.entry >= arch.accumulator_depth) & ~fills
         # After reset there is no tile to reuse.
         with m.If(go & placed):
             m.d.sync += fresh.eq(0)
@@ -165,9 +173,11 @@ class RowReader(Shared):
             "bad": outside & ~(padded[0] | padded[1]) | beyond, "final": final, "entry": place.entry,
             "switch": place.first_row & (fresh | ~(op.reuse & place.first_tile)),
             "k_less": Mux(last_c, op.k_last_less, op.k_less), "n_less": Mux(last_n, op.n_last_less, op.n_less),
-            "accumulate": ~place.first_of_sum | op.accumulate, "last": last, "padding": op.padding,
-            "index": command.index,
+            "accumulate": (~place.first_of_sum | op.accumulate) & ~fills, "last": last & ~fills,
+            "padding": op.padding, "index": command.index,
         }
+        if arch.taps:
+            made |= {"depthwise": op.depthwise, "fills": fills}
         # A step that finds the one before still waiting to be read is kept: so what is behind it waits a cycle later,
         # for a register and not for the buffer's grant.
         with m.If(~valid | advance):
@@ -217,13 +227,24 @@ class RowReader(Shared):
             for level, loop in enumerate(_LOOPS):
                 with m.If(Cat(turn.begin, *(turn[outer] for outer in _LOOPS[level:])).any()):
                     m.d.sync += at[loop].eq(address)
-            m.d.sync += [place.first_row.eq(new_tile), place.entry.eq(Mux(new_tile, op.accumulator, place.entry + 1))]
+            following = place.entry + ~self._fills(place)
+            m.d.sync += [place.first_row.eq(new_tile), place.entry.eq(Mux(new_tile, op.accumulator, following))]
+            self._window(m, turn, place, op)
             with m.If(new_tile):
                 m.d.sync += [place.first_tile.eq(turn.begin), place.first_of_sum.eq(turn.begin | turn.n)]
         # x and y step within a tile, kx and ky move where a tile begins.
         self._pixel(m, moves, place.pixel_x, op, turn, "x", again=turn.y, first=turn.ky)
         self._pixel(m, moves & ~turn.x, place.pixel_y, op, turn, "y", again=turn.kx, first=0)
         return place
+
+    def _window(self, m, turn, place, op):
+        """Rows in x that come before the next sum: all but one of the window, then those that it skips."""
+        if not self.config.matrix.arch.taps:
+            return
+        again = Mux(turn.x, Mux(place.fills, place.wait - 1, op.skip), self.config.matrix.arch.taps - 1)
+        wait = Signal.like(place.wait, name="wait_next")
+        m.d.comb += wait.eq(Mux(op.depthwise, again, 0))
+        m.d.sync += [place.wait.eq(wait), place.fills.eq(wait != 0)]
 
     @staticmethod
     def _pixel(m, moves, pixel, op, turn, axis, *, again, first):
@@ -254,6 +275,7 @@ class RowReader(Shared):
             entering.data.eq(Mux(back.padded, back.padding.replicate(arch.rows), self.read.data[:width])),
             entering.address.eq(back.entry), entering.accumulate.eq(back.accumulate),
             entering.switch.eq(back.switch), entering.last.eq(back.last),
+            *([entering.depthwise.eq(back.depthwise), entering.fills.eq(back.fills)] if arch.taps else []),
             queue.i.payload.eq(entering), queue.i.valid.eq(arrived),
             self.rows.payload.eq(queue.o.payload), self.rows.valid.eq(queue.o.valid), queue.o.ready.eq(self.rows.ready),
         ]

@@ -108,7 +108,7 @@ class Decoder(Shared):
                     yield value == 0, instruction
                 if field.aligned and self.config.bus_bytes > 1:
                     yield value[:self.config.bus_bytes.bit_length() - 1].any(), instruction
-                most = isa.most(field, arch.rows, arch.cols, self.config.roundings)
+                most = isa.most(field, arch.rows, arch.cols, self.config.roundings, arch.taps)
                 if most < field.range[1]:
                     yield value > most, instruction
 

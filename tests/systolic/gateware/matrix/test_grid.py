@@ -64,7 +64,7 @@ class Schedule:
 def run(simulate, schedule):
     """psums at the foot, [cycle][column], as bits."""
     config, arch = schedule.config, schedule.config.arch
-    grid = Grid(config, config.row_mappings)
+    grid = Grid(config, config.row_mappings, config.arch.taps)
     zero = 0 if arch.format.name == "int8" else 1 << 25
     top = sum(zero << c * arch.psum_width for c in range(arch.cols))
     depth = config.array_latency + 2

@@ -21,6 +21,11 @@ CONFIGS = {
                   impl=Impl(product_stages=0, psum_stages=2, hop_stages=2, gate_stages=1, memory_stages=2)),
     "4x5": Config(arch=Arch(rows=4, cols=5, accumulator_depth=9, weight_fifo_depth=2), impl=Impl(adder_stages=2)),
     "bf16": Config(arch=Arch(rows=2, cols=2, format="bf16", accumulator_depth=5), impl=Impl(psum_stages=3)),
+    "5x3, two taps": Config(arch=Arch(rows=5, cols=3, accumulator_depth=9, weight_fifo_depth=2, taps=2)),
+    "4x6, four taps": Config(arch=Arch(rows=4, cols=6, accumulator_depth=9, weight_fifo_depth=2, taps=4),
+                             impl=Impl(psum_stages=2, hop_stages=2, gate_stages=1)),
+    "6x4, three taps": Config(arch=Arch(rows=6, cols=4, accumulator_depth=9, weight_fifo_depth=2, taps=3),
+                              impl=Impl(psum_stages=3, hop_stages=1)),
 }
 SMALL = CONFIGS["3x2"]
 
@@ -32,6 +37,7 @@ def elements(values):
 
 def row_beats(program):
     fields = ("address", "accumulate", "switch", "last")
+    fields += ("depthwise", "fills") if program.depthwise.any() or program.fills.any() else ()
     return [{"data": elements(x)} | {field: int(getattr(program, field)[n]) for field in fields}
             for n, x in enumerate(program.x)]
 
@@ -352,7 +358,8 @@ def test_status_and_outputs_are_those_of_the_stepped_model(simulate, name):
             ctx.set(dut.rows.payload, rows[0])
             outputs = [ctx.get(signal) for signal in (dut.weights.ready, dut.rows.ready, dut.results.valid)]
             assert outputs == [model.weights_ready, model.rows_ready, model.results_valid]
-            row = tuple(rows[0][field] for field in ("address", "accumulate", "switch", "last"))
+            row = (None if rows[0].get("fills") else rows[0]["address"],
+                   *(rows[0][field] for field in ("accumulate", "switch", "last")))
             weights_taken, row_taken, _ = model.step(offers[0], row if offers[1] else None, offers[2])
             left -= weights_taken
             del rows[:row_taken]

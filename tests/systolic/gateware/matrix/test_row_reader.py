@@ -1,9 +1,11 @@
+import dataclasses
 import random
 
 import pytest
 from amaranth.sim import Simulator
 
 from systolic import isa
+from systolic.config import Config
 from systolic.gateware.matrix.row_reader import RowReader
 from systolic.tpu_config import TPU_PRESETS
 from systolic_sim.cycles import row_reader as stepped
@@ -18,17 +20,21 @@ def operation(config, chance):
     pixels = {"first_x": chance.randrange(-2, 2), "first_y": chance.randrange(-2, 2), "width": chance.randrange(5),
               "height": chance.randrange(5), "x_step": chance.randrange(3), "y_step": chance.randrange(3),
               "kx_step": chance.randrange(3), "ky_step": chance.choice([0, 1, 2, 255])}
+    if config.matrix.arch.taps and chance.random() < 0.6:
+        counts["x_count"], options["depthwise"] = chance.randrange(1, 12), 1
+        options["skip"] = chance.choice([0, 0, 1, 2])
     sizes = {"k_less": config.matrix.arch.rows - 1, "k_last_less": 1, "n_less": 2, "n_last_less": 0}
     return isa.operation("matrix_multiply", base=5, size=1500, start=chance.randrange(5, 40), padding=-7,
                          accumulator=chance.randrange(20), **counts, **strides, **options, **pixels, **sizes)
 
 
-def expected(op, fresh):
-    """(address or None, entry, accumulate, switch, last) of each row, by the instruction's definition."""
+def expected(op, fresh, taps):
+    """(address or None, entry or None, accumulate, switch, last) of each row, by the instruction's definition."""
     v, tile = op.values, 0
     for n in range(v["n_count"]):
         sums = [(ky, kx, c) for ky in range(v["ky_count"]) for kx in range(v["kx_count"]) for c in range(v["c_count"])]
         for number, (ky, kx, c) in enumerate(sums):
+            entry = v["accumulator"] - 1
             for row in range(v["x_count"] * v["y_count"]):
                 y, x = divmod(row, v["x_count"])
                 address = v["start"] + sum(i * v[f"{loop}_stride"] for loop, i in zip(
@@ -38,18 +44,24 @@ def expected(op, fresh):
                 padded = (v["width"] and not 0 <= px < v["width"]) or (v["height"] and not 0 <= py < v["height"])
                 switch = row == 0 and (fresh or not (v["reuse"] and tile == 0))
                 fresh = False
-                yield (None if padded else address, v["accumulator"] + row, bool(number or v["accumulate"]),
-                       bool(switch), bool(v["finish"] and number == len(sums) - 1))
+                fills = v["depthwise"] and (x < taps - 1 or (x - taps + 1) % (v["skip"] + 1) != 0)
+                entry += not fills
+                yield (None if padded else address, None if fills else entry,
+                       bool((number or v["accumulate"]) and not fills), bool(switch),
+                       bool(v["finish"] and number == len(sums) - 1 and not fills))
             tile += 1
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(6))
 def test_rows_in_order_and_model_equal(seed):
     """Every row as the instruction says, and every output equal to the stepped model's in every cycle."""
     config, chance = TPU_PRESETS["tpu_4x4"], random.Random(seed)
+    taps = (0, 2, 3)[seed // 2]
+    unit = config.matrix
+    config = dataclasses.replace(config, matrix=Config(arch=dataclasses.replace(unit.arch, taps=taps), impl=unit.impl))
     dut, model = RowReader(config), stepped.RowReader(config)
     operations = [operation(config, chance) for _ in range(6)]
-    rows = [row for number, op in enumerate(operations) for row in expected(op, number == 0)]
+    rows = [row for number, op in enumerate(operations) for row in expected(op, number == 0, taps)]
     due, got, done = [], [], 0
 
     async def testbench(ctx):
@@ -69,8 +81,8 @@ def test_rows_in_order_and_model_equal(seed):
             ctx.set(dut.read.data, 0 if back is None else back)
             due.append(read if read is not None and granted else None)
             row = ctx.get(dut.rows.payload)
-            shown = ((row.address, bool(row.accumulate), bool(row.switch), bool(row.last))
-                     if ctx.get(dut.rows.valid) else None)
+            shown = ((None if taps and row.fills else row.address, bool(row.accumulate), bool(row.switch),
+                      bool(row.last)) if ctx.get(dut.rows.valid) else None)
             if shown and ready:
                 got.append((row.data, *shown))
             assert (read, shown) == (model.read, model.row)
