@@ -123,11 +123,11 @@ class TpuConfig:
     def covered_latency(self) -> int:
         """Latency of memory, in cycles, up to which streams move a bus word per cycle, with bursts of 8 beats or more.
 
-        A burst is asked for when the one ``reads_in_flight`` before it has come, and is on its way for 5 cycles more; a
+        A burst is asked for when the one ``reads_in_flight`` before it has come, and is on its way for 6 cycles more; a
         write also for those that the unified buffer takes.
         """
         bursts = min(self.reads_in_flight, self.writes_in_flight) - 1
-        return max(0, bursts * self.longest_burst - 5 - self.READ_LATENCY)
+        return max(0, bursts * self.longest_burst - 6 - self.READ_LATENCY)
 
     @property
     def weight_rows_per_beat(self) -> int:

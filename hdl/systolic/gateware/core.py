@@ -49,8 +49,6 @@ class Core(Shared):
         units = {"load": Loader(config), "store": Storer(config), "weights": WeightReader(config),
                  "matrix": RowReader(config), "activation": ActivationUnit(config)}
         load, store, weights, rows, activation = units.values()
-        # First at the buffer, it could keep the storer from the data of bursts that memory waits for.
-        activation.reset_too = sequencer.stop
         for name, component in units.items():
             place(m, name, component)
 
@@ -79,7 +77,7 @@ class Core(Shared):
             sequencer.weights_taken.eq(matrix_unit.weights.valid & matrix_unit.weights.ready),
         ]
         m.d.sync += sequencer.bus_moving.eq(Cat(ours.valid & ours.ready for ours, _ in channels).any())
-        m.d.comb += [each.stop.eq(sequencer.stop) for each in (read_dma, load, weights, store)]
+        m.d.comb += [each.stop.eq(sequencer.stop) for each in (read_dma, load, weights, store, activation)]
         self._count(m, sequencer, matrix_unit.status, units)
         return m
 

@@ -159,7 +159,7 @@ class BurstReader:
         self.depth = config.receive_beats
         self._walker = BurstWalker(config, **options)
         self._queue, self._stopped = Queue(config.reads_in_flight + 2, config.matrix.fifo_stages), False
-        self._room, self._enough = self.depth, True
+        self._room, self._enough, self._given = self.depth, True, False
 
     @property
     def ready(self):
@@ -183,7 +183,8 @@ class BurstReader:
         asked = self._walker.o if self.request is not None and request_ready else None
         self._stopped = stop
         self._enough = self._room >= self.config.longest_burst
-        self._room += left - (asked.beats if asked else 0)
+        self._room += self._given - (asked.beats if asked else 0)
+        self._given = left
         self._walker.step(i, asked is not None)
         self._queue.step(asked, o_ready)
 

@@ -118,6 +118,8 @@ class Sequencer:
             if room:
                 self._state = "meet"
         elif state == "meet":
+            self._state = "settle"
+        elif state == "settle":
             self._state, self._conflicts = "compare", self._conflict(operation)
         elif state == "compare":
             if not self._conflicts:

@@ -54,6 +54,9 @@ class ActivationUnit(Shared):
         Requests are taken at once.
     write : Out(stream of Write)
         Taken at once.
+    stop : In(1)
+        Read nothing from the cycle after the next on: first at the buffer, it could keep the storer from the data of
+        bursts that memory waits for.
     sequencer : In(UnitPort)
         A command is taken when all steps of the one before are made. An error comes in place of the write that cannot
         be: all before it are made, none after it.
@@ -75,7 +78,7 @@ class ActivationUnit(Shared):
         self.sums_entrance = self.read_entrance + self.operand - 2
         self.stages = self.sums_entrance + SUM_TO_WRITE - Steps.ADDRESS
         super().__init__({
-            "sequencer": In(UnitPort()),
+            "sequencer": In(UnitPort()), "stop": In(1),
             "results": In(stream.Signature(data.ArrayLayout(32, config.matrix.arch.cols))),
             "read": Out(BufferRead(config)), "write": Out(stream.Signature(Write(config)))})
 
@@ -92,7 +95,7 @@ class ActivationUnit(Shared):
             records.activate.eq(ahead.activate), records.add.eq(ahead.add), records.load_table.eq(ahead.load_table),
         ]
         m.d.sync += [
-            self.read.request.valid.eq(records.request | steps.request),
+            self.read.request.valid.eq((records.request | steps.request) & ~self.stop),
             self.read.request.payload.eq(Mux(records.request, records.address, steps.address)),
         ]
         self._lanes(m, steps, records, active)

@@ -75,6 +75,8 @@ class BurstReader(Shared):
         asked, entering, stopped = Signal(), Signal.like(self.o.payload), Signal()
         m.d.sync += stopped.eq(self.stop)
         m.d.comb += [entering[name].eq(walker.o.payload[name]) for name in self.kept]
+        given = Signal()
+        m.d.sync += given.eq(self.left)
         # Late: the walker offers nothing in the cycle after a burst was taken.
         beats = place(m, "beats", Credits(most=self.depth, at_once=self.config.longest_burst, late=True))
         m.d.comb += [
@@ -84,7 +86,7 @@ class BurstReader(Shared):
             asked.eq(self.request.valid & self.request.ready), walker.o.ready.eq(asked),
             queue.i.valid.eq(asked), queue.i.payload.eq(entering),
             self.error.eq(walker.error),
-            beats.take.eq(Mux(asked, walker.o.payload.beats, 0)), beats.give.eq(self.left),
+            beats.take.eq(Mux(asked, walker.o.payload.beats, 0)), beats.give.eq(given),
         ]
         return m
 

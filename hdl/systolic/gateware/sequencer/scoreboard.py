@@ -51,7 +51,7 @@ class Scoreboard(Shared):
     region : In
         One of its regions.
     conflict : Out(1)
-        Two cycles after ``bound`` or more: something that was under way then does not let it go ahead.
+        Three cycles after ``bound`` or more: something that was under way then does not let it go ahead.
     over_output : Out(1)
         The same: it overlaps what the instruction at hand writes, the first of its regions kept.
     store, slot : In
@@ -84,10 +84,10 @@ class Scoreboard(Shared):
         m = Module()
         # First its base is compared with the ends of those under way, a cycle later its end with their bases.
         self.place = Signal(33)
-        m.d.comb += self.place.eq(Mux(self.bound, self.base, self.region.end))
+        m.d.sync += self.place.eq(Mux(self.bound, self.base, self.region.end))
         conflicts, busy, over = [], [], []
         for number, executor in enumerate(EXECUTORS):
-            chosen = self.executor[number]
+            chosen, first = self.executor[number], self._first(m, executor, number)
             oldest, next_, valid = (Signal(width, name=f"{executor}_{name}")
                                     for name, width in (("oldest", 1), ("next", 1), ("valid", 2)))
             with m.If(self.issue & chosen):
@@ -101,7 +101,7 @@ class Scoreboard(Shared):
                     # The entry being written for the instruction at hand: not valid, so it is no hazard to itself.
                     composed = chosen & (next_ == entry)
                     name = f"{executor}_{entry}_{slot}"
-                    meets, hazard = self._entry(m, name, space, slot, chosen, composed)
+                    meets, hazard = self._entry(m, name, space, slot, chosen, composed, first)
                     clash = Signal(name=f"{name}_clash")
                     m.d.sync += clash.eq(valid[entry] & meets & hazard)
                     conflicts.append(clash)
@@ -111,8 +111,18 @@ class Scoreboard(Shared):
         m.d.sync += self.over_output.eq(Cat(over).any())
         return m
 
-    def _entry(self, m, name, space, slot, same_unit, chosen):
-        """One remembered region; whether ``region`` overlaps it, and whether that is a hazard."""
+    def _first(self, m, executor, number):
+        """Whether the place is a base. Every bit that is compared hangs on it, so there are four registers, which
+        synthesis cannot join, for one is the other inverted or has another value after reset.
+        """
+        inverted, init = number >> 1 & 1, number & 1
+        stored = Signal(name=f"{executor}_first", init=init)
+        m.d.sync += stored.eq(self.bound ^ inverted)
+        return stored ^ inverted
+
+    def _entry(self, m, name, space, slot, same_unit, chosen, first):
+        """One remembered region; whether ``region`` overlaps it, and whether that is a hazard. With ``first`` the place
+        is its base."""
         # 33 bits in memory, whose regions may end at 2**32 and beyond.
         bits = 33 if space == "memory" else self.buffer_bits
         base, end = Signal(bits, name=f"{name}_base"), Signal(bits, name=f"{name}_end")
@@ -125,17 +135,17 @@ class Scoreboard(Shared):
                     m.d.sync += used.eq(0)
             with m.If(self.slot == slot):
                 m.d.sync += [used.eq(1), writes.eq(region.writes), base.eq(region.base), end.eq(region.end)]
-        below, overlap = self._less(m, name, self.place[:bits], end, base), Signal(name=f"{name}_overlap")
+        below, overlap = self._less(m, name, self.place[:bits], first, end, base), Signal(name=f"{name}_overlap")
         begins = Signal(name=f"{name}_begins")
-        with m.If(self.bound):
+        with m.If(first):
             m.d.sync += begins.eq(below)
         m.d.comb += overlap.eq(begins & ~below)
         # Of two units: unless both only read. Of one: a read of what the older one writes.
         hazard = (region.writes & ~same_unit) | (writes & ~(same_unit & region.writes))
         return used & overlap & (region.memory == (space == "memory")), hazard
 
-    def _less(self, m, name, place, end, base):
-        """With ``bound`` whether the place is before the end, else whether it is not behind the base."""
+    def _less(self, m, name, place, first, end, base):
+        """With ``first`` whether the place is before the end, else whether it is not behind the base."""
         if self.ecp5:
-            return ecp5_carry.less(m, f"{name}_less", place, self.bound, end, base)
-        return Mux(self.bound, place < end, place <= base)
+            return ecp5_carry.less(m, f"{name}_less", place, first, end, base)
+        return Mux(first, place < end, place <= base)

@@ -28,8 +28,9 @@ _STATES = (
     "decode",    # two cycles of the decoder
     "judge",
     "select",    # look what is to be done
-    "bound",     # three cycles a region: compute its end, the first as soon as the unit has room,
+    "bound",     # four cycles a region: compute its end, the first as soon as the unit has room,
     "meet",      # compare it with those under way, and look whether there is one more,
+    "settle",
     "compare",   # and wait as long as it conflicts with what is under way
     "issue",     # hand the instruction to its unit, if the one before has left the door
     "quiet",     # wait until no unit has anything to do
@@ -226,7 +227,9 @@ class Sequencer(Shared):
                 m.d.sync += [decoder.slot.eq(slot + 1), self.state.go("meet")]
         with m.If(self.state["meet"]):
             m.d.sync += [outside.eq(~region.memory & (region.end > self.config.buffer_size)),
-                         self.state.go("compare")]
+                         self.state.go("settle")]
+        with m.If(self.state["settle"]):
+            m.d.sync += self.state.go("compare")
         with m.If(self.state["compare"]):
             with m.If(outside):
                 self._fail(m, isa.ErrorCode.BUFFER)
