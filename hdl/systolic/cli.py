@@ -13,6 +13,7 @@ import importlib.util
 import json
 import logging
 import os
+import re
 import sys
 from pathlib import Path
 
@@ -80,6 +81,11 @@ def main(argv=None):
         except OSError as error:
             message = f"cannot write {error.filename}: {error.strerror}" if error.filename else str(error)
             _LOG.debug("", exc_info=True)
+        except ModuleNotFoundError as error:
+            if not (extra := _extra(error.name)):
+                raise
+            message = f"{error.name} not found: run '{sys.executable} -m pip install systolic[{extra}]'"
+            _LOG.debug("", exc_info=True)
     print(f"systolic: error: {message}", file=sys.stderr)
     return 2
 
@@ -92,6 +98,16 @@ def _parser():
     for entry in sorted(importlib.metadata.entry_points(group="systolic.commands"), key=lambda entry: entry.name):
         entry.load()(subparsers)
     return parser
+
+
+def _extra(module):
+    """The extra that a package with this module is of, or None; a user's before the developers'."""
+    extras, name = [], (module or "").partition(".")[0].replace("_", "-")
+    for each in importlib.metadata.requires("systolic") or ():
+        package, extra = re.match(r"[\w.-]+", each)[0], re.search(r"extra == ['\"]([\w-]+)", each)
+        if extra and (package == name or package.startswith(f"{name}-")):
+            extras.append(extra[1])
+    return min(extras, key=lambda extra: extra == "dev", default=None)
 
 
 @contextlib.contextmanager

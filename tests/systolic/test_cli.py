@@ -340,3 +340,31 @@ def test_completion(tmp_path, line, found):
                    "COMP_POINT": str(len(line)), "_ARGCOMPLETE_STDOUT_FILENAME": str(answer)}
     subprocess.run([sys.executable, "-m", "systolic.cli"], env=environment, check=True)
     assert sorted(answer.read_text().split("\n")) == found
+
+
+@pytest.mark.parametrize("module, extra", [("ai_edge_litert", "dev"), ("cocotbext.axi", "dev"),
+                                           ("argcomplete", "completion"), ("onnxruntime", "demo")])
+def test_a_missing_package_is_one_line(monkeypatch, capsys, module, extra):
+    """It names the extra that the package is of."""
+    def fail(args):
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(cli, "_parser", lambda: _failing(fail))
+    assert run([]) == 2
+    assert capsys.readouterr().err == (f"systolic: error: {module} not found: run '{sys.executable} -m pip install "
+                                       f"systolic[{extra}]'\n")
+
+
+def test_a_missing_module_of_ours_is_no_users_error(monkeypatch):
+    def fail(args):
+        raise ModuleNotFoundError("No module named 'systolic.nothing'", name="systolic.nothing")
+
+    monkeypatch.setattr(cli, "_parser", lambda: _failing(fail))
+    with pytest.raises(ModuleNotFoundError):
+        run([])
+
+
+def _failing(function):
+    parser = cli._Parser()
+    parser.set_defaults(run=function, parser=parser, verbose=False, quiet=False, json=None)
+    return parser
