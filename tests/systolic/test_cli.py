@@ -255,7 +255,7 @@ def test_figures_in_place_of_text(folder, capsys):
 
 
 #: Commands that print no figures.
-WITHOUT_FIGURES = {"assemble", "disassemble", "generate", "isa", "registers"}
+WITHOUT_FIGURES = {"assemble", "disassemble", "driver", "generate", "isa", "registers"}
 
 
 def commands():
