@@ -60,8 +60,8 @@ def run_c(driver, folder, program, values, *, config=None, wait="interrupt", mem
     library, executable = model_library(config or compiled.config), folder / "run"
     for name in (SOURCE, driver / "systolic.c"):
         subprocess.run([*COMPILER, f"-I{driver}", "-c", str(name)], cwd=folder, check=True)
-    subprocess.run(["g++", "run.o", "systolic.o", str(library), f"-Wl,-rpath,{library.parent}", "-o", "run"], cwd=folder,
-                   check=True)
+    subprocess.run(["g++", "run.o", "systolic.o", str(library), f"-Wl,-rpath,{library.parent}", "-o", "run"],
+                   cwd=folder, check=True)
     (folder / "in.bin").write_bytes(b"".join(each.tobytes() for each in values.values() if not isinstance(each, int)))
     sizes = [f"{name}={each if isinstance(each, int) else each.size}" for name, each in values.items()]
     done = subprocess.run([executable, str(memory or compiled.image.end), wait, program, folder / "in.bin",
