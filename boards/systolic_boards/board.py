@@ -8,7 +8,7 @@ import functools
 import importlib
 import pkgutil
 
-from systolic.errors import UserError
+from systolic.errors import UserError, did_you_mean
 
 from .clocks import Oscillator
 from .devices import Device
@@ -106,5 +106,5 @@ def board(name):
         If there is none; the message lists those there are.
     """
     if name not in names():
-        raise BoardError(f"board must be one of {', '.join(names())}, not {name!r}")
+        raise BoardError(f"board must be one of {', '.join(names())}, not {name!r}{did_you_mean(name, names())}")
     return importlib.import_module(f".boards.{name}", __package__).BOARD

@@ -3,7 +3,14 @@
 import argparse
 import dataclasses
 
-from systolic.commands.options import add_config_arguments, add_tpu_arguments, config_from, tpu_from
+from systolic.commands.options import (
+    add_config_arguments,
+    add_json_argument,
+    add_tpu_arguments,
+    complete,
+    config_from,
+    tpu_from,
+)
 from systolic.config import Arch, Impl
 from systolic.errors import UserError
 
@@ -22,8 +29,9 @@ def add(subparsers):
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--device", choices=DEVICES, metavar="DEVICE",
                        help=f"target device: {', '.join(DEVICES)} (ecp5-85f)")
-    where.add_argument("--board", metavar="BOARD", help="build the self-test of a board, with the board's own matrix "
-                       "unit, its own of the given --format, or the one that the options describe")
+    complete(where.add_argument("--board", metavar="BOARD", help="build the self-test of a board, with the board's own "
+                                "matrix unit, its own of the given --format, or the one that the options describe"),
+             _boards)
     where.add_argument("--list-boards", action="store_true", help="list the boards and their matrix units")
     parser.add_argument("--part", metavar="PART", help="part to build: matrix_unit or array; with --tpu, tpu or one of "
                         "its blocks, such as row_reader")
@@ -38,7 +46,14 @@ def add(subparsers):
     parser.add_argument("--out", default="build/fpga", help="folder to write to (%(default)s)")
     add_config_arguments(parser)
     add_tpu_arguments(parser)
+    add_json_argument(parser)
     parser.set_defaults(run=_run)
+
+
+def _boards():
+    from .board import names  # only here: the command must not wait for it to print its help
+
+    return names()
 
 
 def _positive(text):
@@ -49,7 +64,7 @@ def _positive(text):
 
 def _run(args):
     if args.list_boards:
-        return _list_boards()
+        return _list_boards(args)
     if args.board is not None:
         return _run_board(args)
     if args.simulate or args.fault:
@@ -70,7 +85,8 @@ def _run_device(args):
     part = parts[name](tpu or config_from(args))
     build = flow.build(part, target, freq=args.freq or 250.0, seeds=args.seeds, jobs=args.jobs, timeout=args.timeout)
     folder = f"{args.out}/{part.name}-{target.name}"
-    _tell(report.write(build, folder), folder)
+    args.figures = report.write(build, folder)
+    _tell(args.figures, folder)
     return 0
 
 
@@ -84,11 +100,14 @@ def _run_board(args):
     board = target.board
     if args.simulate:
         outcome = simulate.simulate(target, fault=args.fault)
+        args.figures = {"board": board.name, "fault": args.fault, "verdict": outcome.verdict,
+                        "transcript": outcome.transcript}
         print(outcome.transcript)
         return 0 if outcome.verdict == "PASS" else 1
     build = flow.build(target.part(fault=args.fault), board.device, freq=board.clock.mhz, seeds=args.seeds,
                        jobs=args.jobs, constraints=board.constraints, timeout=args.timeout)
-    _tell(report.write(build, folder, clock=board.clock.mhz), folder)
+    args.figures = report.write(build, folder, clock=board.clock.mhz)
+    _tell(args.figures, folder)
     print(board.program.format(bitstream=f"{folder}/{board.name}.{board.device.family.bitstream}"))
     return 0
 
@@ -122,11 +141,15 @@ def _tell(figures, folder):
     print(f"{folder}/report.md")
 
 
-def _list_boards():
+def _list_boards(args):
     from .board import names
     from .selftest.design import designs
 
-    for each in [each for name in names() for each in designs(name)]:
+    listed = [each for name in names() for each in designs(name)]
+    args.figures = [{"board": each.board.name, "title": each.board.title, "device": each.board.device.name,
+                     "format": each.config.arch.format.name, "rows": each.config.arch.rows,
+                     "cols": each.config.arch.cols, "clock_mhz": each.board.clock.mhz} for each in listed]
+    for each in listed:
         arch, board = each.config.arch, each.board
         print(f"{board.name:18} {board.title}: {board.device.title}; {arch.format.name} {arch.rows}x{arch.cols}, "
               f"{board.clock.mhz:g} MHz")

@@ -7,7 +7,7 @@ wheels and are named by the Python module that has them, so nothing needs to be 
 import dataclasses
 import re
 
-from systolic.errors import UserError
+from systolic.errors import UserError, did_you_mean
 
 __all__ = ["DEVICES", "Device", "DeviceError", "Family", "Program", "device"]
 
@@ -294,5 +294,5 @@ def device(name):
         If there is none; the message lists those there are.
     """
     if name not in DEVICES:
-        raise DeviceError(f"device must be one of {', '.join(DEVICES)}, not {name!r}")
+        raise DeviceError(f"device must be one of {', '.join(DEVICES)}, not {name!r}{did_you_mean(name, DEVICES)}")
     return DEVICES[name]

@@ -9,7 +9,7 @@ import dataclasses
 import functools
 from typing import Any
 
-from .errors import require, require_int
+from .errors import require, require_int, require_one_of
 from .formats import BF16, INT8, NumberFormat, number_format
 
 __all__ = ["Arch", "Config", "Impl", "PRESETS", "preset"]
@@ -151,10 +151,8 @@ class Impl:
         require_int("gate_stages", self.gate_stages, 0, 1)
         require_int("adder_stages", self.adder_stages, 1, 2)
         require_int("memory_stages", self.memory_stages, 1, 3)
-        require(self.memory in self.MEMORIES, "memory",
-                "one of " + ", ".join(self.MEMORIES), self.memory)
-        require(self.multiplier in self.MULTIPLIERS, "multiplier",
-                "one of " + ", ".join(self.MULTIPLIERS), self.multiplier)
+        require_one_of("memory", self.MEMORIES, self.memory)
+        require_one_of("multiplier", self.MULTIPLIERS, self.multiplier)
         require_int("lut_rows", self.lut_rows, 0)
 
 
@@ -329,5 +327,5 @@ def preset(name: str) -> Config:
     ConfigError
         If there is none; the message lists those there are.
     """
-    require(name in PRESETS, "config", "one of " + ", ".join(PRESETS), name)
+    require_one_of("config", PRESETS, name)
     return PRESETS[name]

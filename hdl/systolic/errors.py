@@ -1,6 +1,9 @@
 """Errors that the user can mend, and the checks of parameters that raise them."""
 
-__all__ = ["ConfigError", "UserError", "require", "require_int"]
+import difflib
+from collections.abc import Iterable
+
+__all__ = ["ConfigError", "UserError", "did_you_mean", "require", "require_int", "require_one_of"]
 
 
 class UserError(Exception):
@@ -26,3 +29,17 @@ def require_int(parameter: str, value: object, low: int, high: int | None = None
               "a positive integer" if low == 1 else f"an integer of at least {low}"
     require(isinstance(value, int) and not isinstance(value, bool) and value >= low
             and (high is None or value <= high), parameter, allowed + reason, value)
+
+
+def require_one_of(parameter: str, choices: Iterable[str], value: object) -> None:
+    """Raise ConfigError unless the value is one of these names; the message lists them, and the one most like it."""
+    names = list(choices)
+    if value not in names:
+        raise ConfigError(f"{parameter} must be one of {', '.join(names)}, not {value!r}"
+                          f"{did_you_mean(value, names)}")
+
+
+def did_you_mean(value: object, names: Iterable[str]) -> str:
+    """``: did you mean NAME?`` for the name most like the value; empty if none is."""
+    close = difflib.get_close_matches(str(value), list(names), n=1)
+    return f": did you mean {close[0]}?" if close else ""

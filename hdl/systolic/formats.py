@@ -9,7 +9,7 @@ import dataclasses
 from collections.abc import Mapping
 from typing import TypeVar
 
-from .errors import ConfigError, require, require_int
+from .errors import ConfigError, require, require_int, require_one_of
 
 __all__ = ["BF16", "FORMATS", "INT8", "NumberFormat", "implementation", "number_format"]
 
@@ -129,9 +129,8 @@ def number_format(name: object) -> NumberFormat:
     ConfigError
         If there is none; the message lists those there are.
     """
-    if not isinstance(name, str) or name not in FORMATS:
-        raise ConfigError(f"format must be one of {', '.join(FORMATS)}, not {name!r}")
-    return FORMATS[name]
+    require_one_of("format", FORMATS, name)
+    return FORMATS[str(name)]
 
 
 def implementation(table: Mapping[str, _T], format: NumberFormat, what: str, where: str) -> _T:

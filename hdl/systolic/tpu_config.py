@@ -4,7 +4,7 @@ import dataclasses
 from typing import Any
 
 from .config import Arch, Config, Impl
-from .errors import require
+from .errors import require, require_one_of
 from .formats import FORMATS
 
 __all__ = ["PAGE_BYTES", "TPU_PRESETS", "TpuConfig", "tpu_preset"]
@@ -181,5 +181,5 @@ def tpu_preset(name: str) -> TpuConfig:
     ConfigError
         If there is none; the message lists those there are.
     """
-    require(name in TPU_PRESETS, "tpu", "one of " + ", ".join(TPU_PRESETS), name)
+    require_one_of("tpu", TPU_PRESETS, name)
     return TPU_PRESETS[name]

@@ -1,7 +1,10 @@
 """The systolic command: what it writes, and what it says when it cannot."""
 
+import contextlib
 import json
+import os
 import pathlib
+import pty
 import re
 import subprocess
 import sys
@@ -13,6 +16,7 @@ from systolic import cli
 from systolic.commands import options
 from systolic.config import PRESETS, Arch, Impl
 from systolic.tpu_config import TPU_PRESETS
+from systolic_sim.rtl import toolchain
 
 ROOT = pathlib.Path(__file__).parents[2]
 SHAPE = ["--rows", "2", "--cols", "3"]
@@ -212,3 +216,155 @@ def test_every_parameter_has_an_option_with_help(capsys):
         assert re.search(rf"--{option} [NX] [A-Z]", text), option
     assert "elements of an activation vector" in text and PRESET_LIST in text
     assert "``" not in text
+
+
+@pytest.mark.parametrize("arguments, hint", [
+    (["genrate"], "not 'genrate': did you mean generate?"),
+    (["generate", "--confg", "int8_8x8"], "unrecognized arguments: --confg int8_8x8: did you mean --config?"),
+    (["generate", "--rwos=3"], "unrecognized arguments: --rwos=3: did you mean --rows?"),
+    (["generate", "--config", "int8_8X8"], "not 'int8_8X8': did you mean int8_8x8?"),
+    (["generate", "--tpu", "tpu8x8"], "not 'tpu8x8': did you mean tpu_8x8?"),
+    (["generate", *SHAPE, "--format", "bfl16"], "not 'bfl16': did you mean bf16?"),
+    (["fpga", "--device", "ecp5_85f", *SHAPE], "not 'ecp5_85f': did you mean ecp5-85f?"),
+    (["fpga", "--board", "icebraker"], "not 'icebraker': did you mean icebreaker?"),
+    (["report", "utilisaton"], "not 'utilisaton': did you mean utilisation?"),
+])
+def test_did_you_mean(folder, capsys, arguments, hint):
+    assert run(arguments) == 2
+    err = capsys.readouterr().err
+    assert hint in err and err.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [["fly"], ["generate", "--xyz"]])
+def test_no_hint_where_nothing_is_alike(capsys, arguments):
+    assert run(arguments) == 2
+    assert "did you mean" not in capsys.readouterr().err
+
+
+def test_figures_in_place_of_text(folder, capsys):
+    assert run(["fpga", "--list-boards", "--json", "boards.json"]) == 0
+    text = capsys.readouterr().out
+    assert text.endswith("boards.json\n") and "icebreaker" in text
+    assert run(["fpga", "--list-boards", "--json", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == json.loads((folder / "boards.json").read_text()) and err == ""
+    first = json.loads(out)[0]
+    assert set(first) == {"board", "title", "device", "format", "rows", "cols", "clock_mhz"}
+    assert run(["fpga", "--list-boards", "--json", "absent/boards.json"]) == 2
+    assert "cannot write absent/boards.json" in capsys.readouterr().err
+
+
+#: Commands that print no figures.
+WITHOUT_FIGURES = {"assemble", "disassemble", "driver", "generate", "isa", "registers"}
+
+
+def commands():
+    parser = cli._parser()
+    return next(action.choices for action in parser._actions if action.choices)
+
+
+def test_every_command_with_figures_has_json():
+    with_json = {name for name, parser in commands().items() if "--json" in parser._option_string_actions}
+    assert with_json == set(commands()) - WITHOUT_FIGURES
+
+
+@pytest.mark.parametrize("name", commands())
+def test_every_default_is_in_the_help(name):
+    """In parentheses: the value, or what it follows from."""
+    for action in commands()[name]._actions:
+        plain = action.option_strings and action.nargs != 0 and not action.required
+        if not plain or action.help is None or action.dest in NO_DEFAULT:
+            continue
+        text = (action.help % {"default": action.default}).replace("\n", " ")
+        assert re.search(r"\([^)]*\)|The default", text), f"{name} {action.option_strings[0]}: {text}"
+
+
+#: Options that do nothing unless they are given, and parameters without a default.
+NO_DEFAULT = {"config", "rows", "cols", "tpu", "lanes", "buffer_size", "json", "csv", "svg", "output", "board", "part",
+              "timeout", "only"}
+
+
+def test_quiet_and_verbose(folder, capsys):
+    assert run(["generate", *SHAPE, "-q"]) == 0
+    assert capsys.readouterr() == ("", "") and (folder / "build/verilog/int8_2x3.v").exists()
+    assert run(["generate", "--rows", "0", "--cols", "3", "-q"]) == 2
+    assert capsys.readouterr().err.count("\n") == 1
+    assert run(["generate", "--rows", "0", "--cols", "3", "-v"]) == 2
+    err = capsys.readouterr().err
+    assert "Traceback" in err and err.splitlines()[-1].startswith("systolic: error: rows must be")
+    assert run(["generate", *SHAPE, "-q", "-v"]) == 2
+
+
+def test_verbose_names_the_programs(folder, capsys):
+    toolchain.run(["true", "a b"])
+    assert capsys.readouterr().err == ""
+    with cli._logging(cli._parser().parse_args(["generate", "-v"])):
+        toolchain.run(["true", "a b"])
+    assert re.fullmatch(r"true 'a b': \d+\.\d s\n", capsys.readouterr().err)
+
+
+def printed_on_a_terminal(arguments, **environment):
+    """What a process prints there."""
+    leader, follower = pty.openpty()
+    with subprocess.Popen([sys.executable, "-m", "systolic.cli", *arguments], stdout=follower, stderr=follower,
+                          env={**os.environ, "TERM": "xterm-256color", **environment}) as process:
+        os.close(follower)
+        text = b""
+        with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+            while part := os.read(leader, 4096):
+                text += part
+    os.close(leader)
+    assert process.returncode == 0
+    return text.decode()
+
+
+def test_no_colour_where_none_is_wanted():
+    """Numbers that select a colour are 30 to 49 and 90 to 107."""
+    colour = re.compile(r"\x1b\[[\d;]*\b([34]\d|9\d|10[0-7])[\d;]*m")
+    arguments = ["sim", "--config", "bench_int8_1x1", "--simulator", "verilator"]
+    assert colour.search(printed_on_a_terminal(arguments)) is not None
+    assert colour.search(printed_on_a_terminal(arguments, NO_COLOR="1")) is None
+
+
+@pytest.mark.parametrize("line, found", [
+    ("systolic gen", ["generate "]),
+    ("systolic generate --acc", ["--accumulator-depth "]),
+    ("systolic generate --tpu tpu_1", ["tpu_12x20", "tpu_16x16"]),
+    ("systolic run --on e", ["emulator "]),
+    ("systolic fpga --board ice", ["icebreaker", "icesugar"]),
+])
+def test_completion(tmp_path, line, found):
+    """As a shell asks for it, see the documentation of argcomplete."""
+    answer = tmp_path / "answer"
+    environment = {**os.environ, "_ARGCOMPLETE": "1", "_ARGCOMPLETE_IFS": "\n", "COMP_LINE": line,
+                   "COMP_POINT": str(len(line)), "_ARGCOMPLETE_STDOUT_FILENAME": str(answer)}
+    subprocess.run([sys.executable, "-m", "systolic.cli"], env=environment, check=True)
+    assert sorted(answer.read_text().split("\n")) == found
+
+
+@pytest.mark.parametrize("module, extra", [("ai_edge_litert", "dev"), ("cocotbext.axi", "dev"),
+                                           ("argcomplete", "completion"), ("onnxruntime", "demo")])
+def test_a_missing_package_is_one_line(monkeypatch, capsys, module, extra):
+    """It names the extra that the package is of."""
+    def fail(args):
+        raise ModuleNotFoundError(f"No module named {module!r}", name=module)
+
+    monkeypatch.setattr(cli, "_parser", lambda: _failing(fail))
+    assert run([]) == 2
+    assert capsys.readouterr().err == (f"systolic: error: {module} not found: run '{sys.executable} -m pip install "
+                                       f"systolic[{extra}]'\n")
+
+
+def test_a_missing_module_of_ours_is_no_users_error(monkeypatch):
+    def fail(args):
+        raise ModuleNotFoundError("No module named 'systolic.nothing'", name="systolic.nothing")
+
+    monkeypatch.setattr(cli, "_parser", lambda: _failing(fail))
+    with pytest.raises(ModuleNotFoundError):
+        run([])
+
+
+def _failing(function):
+    parser = cli._Parser()
+    parser.set_defaults(run=function, parser=parser, verbose=False, quiet=False, json=None)
+    return parser

@@ -1,5 +1,6 @@
 """What is going on, on standard error: live rows on a terminal, one line a finished task elsewhere."""
 
+import logging
 import threading
 
 import rich.console
@@ -18,6 +19,7 @@ class Progress:
     """
 
     def __init__(self, *, show=True):
+        show = show and logging.getLogger("systolic").isEnabledFor(logging.WARNING)
         self._console = rich.console.Console(stderr=True, quiet=not show, soft_wrap=True, highlight=False)
         self._rows = rich.progress.Progress(
             rich.progress.SpinnerColumn(), rich.progress.TextColumn("{task.description:<10}"),

@@ -7,6 +7,8 @@ directory and nothing below ``/tmp`` by an absolute path, so all work in one fol
 import functools
 import importlib.metadata
 import importlib.util
+import logging
+import shlex
 import subprocess
 import sys
 import threading
@@ -16,6 +18,8 @@ from systolic_sim.rtl.toolchain import ToolError
 from ..devices import Program
 
 __all__ = ["ToolFailed", "YOSYS", "missing", "run", "version"]
+
+_LOG = logging.getLogger("systolic.flow")
 
 YOSYS = Program(wheel="pyosys", module="pyosys")
 
@@ -82,6 +86,7 @@ def run(program, arguments, folder, *, line=None, timeout=None):
     if hint := missing(program):
         raise ToolError(hint)
     output, late = [], threading.Event()
+    _LOG.info("%s: %s", program.wheel, shlex.join(arguments))
     process = subprocess.Popen([*_command(program), *arguments], cwd=folder, text=True, errors="replace",
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     timer = threading.Timer(timeout or 0, lambda: (late.set(), process.kill()))

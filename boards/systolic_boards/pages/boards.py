@@ -2,6 +2,7 @@
 
 import pathlib
 
+from systolic.commands.options import add_json_argument
 from systolic_sim.rtl.toolchain import ToolError
 
 from .refill import refill
@@ -22,6 +23,7 @@ def add(subparsers):
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="seeds to run in parallel (%(default)s)")
     parser.add_argument("--timeout", type=int, default=3000, metavar="S",
                         help="time limit per seed in seconds (%(default)s)")
+    add_json_argument(parser)
     parser.set_defaults(run=_run)
 
 
@@ -33,6 +35,7 @@ def _run(args):
     for target in [each for name in args.boards or names() for each in designs(name)]:
         print(f"{target.board.name} {target.config.name}:")
         results.append((target, _figures(target, args)))
+    args.figures = [{"board": target.board.name, "unit": target.config.name, **figures} for target, figures in results]
     if not args.boards:
         out = pathlib.Path(args.out)
         out.write_text(refill(out.read_text(), blocks(results)))

@@ -3,6 +3,7 @@
 import dataclasses
 from pathlib import Path
 
+from systolic.commands.options import add_json_argument
 from systolic.config import Arch, Config, Impl, preset
 from systolic.errors import UserError
 from systolic.tpu_config import TpuConfig, tpu_preset
@@ -134,6 +135,7 @@ def add(subparsers):
     parser.add_argument("--seeds", type=int, choices=range(1, _SEEDS + 1), metavar="N",
                         default=_SEEDS, help=f"number of seeds, 1 to {_SEEDS} (%(default)s)")
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="seeds to run in parallel (%(default)s)")
+    add_json_argument(parser)
     parser.set_defaults(run=_run)
 
 
@@ -146,6 +148,7 @@ def _run(args):
         print(f"{number} of {len(entries)}: {entry.title}", flush=True)
         results.append(_build(entry, args.seeds, args.jobs))
         print("  " + _speed(results[-1]), flush=True)
+    args.figures = [{"title": result.entry.title, **(result.figures or {"error": result.error})} for result in results]
     if args.only:
         return 0
     out = Path(args.out)

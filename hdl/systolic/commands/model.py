@@ -1,11 +1,14 @@
 """``systolic run`` and ``compile``: trained models, on whatever there is to run them on."""
 
 import collections
+import importlib.metadata
 import io
 import os
 import pathlib
 
 from ..errors import ConfigError, UserError
+from ..tpu_config import TPU_PRESETS
+from .options import add_json_argument, complete
 
 __all__ = ["add_compile", "add_run", "add_target_arguments", "match_of"]
 
@@ -21,9 +24,10 @@ def add_run(subparsers):
                         "inputs by name (random, from --seed)")
     parser.add_argument("--output", metavar="Y.npy", help="file for the output; .npz for several outputs by name")
     add_target_arguments(parser)
-    parser.add_argument("--on", default="emulator", metavar="TARGET",
-                        help="golden, emulator, rtl, or serial:PORT (%(default)s)")
+    complete(parser.add_argument("--on", default="emulator", metavar="TARGET",
+                                 help="golden, emulator, rtl, or serial:PORT (%(default)s)"), _targets())
     parser.add_argument("--seed", type=int, default=0, help="of random inputs (%(default)s)")
+    add_json_argument(parser)
     parser.set_defaults(run=_run)
 
 
@@ -34,14 +38,21 @@ def add_compile(subparsers):
     parser.add_argument("model", help=".tflite or .onnx file")
     parser.add_argument("--out", required=True, metavar="MODEL.tpu", help="file to write")
     add_target_arguments(parser)
+    add_json_argument(parser)
     parser.set_defaults(run=_compile)
 
 
 def add_target_arguments(parser):
     """Options that choose TPU and runtime."""
-    parser.add_argument("--tpu", metavar="PRESET", help="TPU to compile for (tpu_16x16, or the program's)")
-    parser.add_argument("--match", metavar="RUNTIME", help="runtime whose bytes to meet: litert, reference, micro or "
-                        "onnxruntime (litert, for .onnx onnxruntime, or the program's)")
+    complete(parser.add_argument("--tpu", metavar="PRESET", help="TPU to compile for (tpu_16x16, or the program's)"),
+             TPU_PRESETS)
+    complete(parser.add_argument("--match", metavar="RUNTIME", help="runtime whose bytes to meet: litert, reference, "
+                                 "micro or onnxruntime (litert, for .onnx onnxruntime, or the program's)"),
+             ("litert", "reference", "micro", "onnxruntime"))
+
+
+def _targets():
+    return ["golden", *sorted(entry.name for entry in importlib.metadata.entry_points(group="systolic.links"))]
 
 
 def match_of(args):
@@ -65,6 +76,7 @@ def _run(args):
         results.append(model.run(inputs))
         cycles += sum(outcome.counters.get("cycles", 0) for outcome in model.outcomes)
     outputs = _joined(model.graph, results, join)
+    args.figures = _figures(args, model, len(runs), cycles)
     _tell(args, model, len(runs), cycles)
     if args.output:
         _write(args.output, outputs)
@@ -113,17 +125,30 @@ def _write(path, outputs):
     write_whole(path, file.getvalue())
 
 
+def _figures(args, model, runs, cycles):
+    """What ``--json`` writes; the counters are those of the latest run, one set per program."""
+    compiled, on_host = getattr(model, "compiled", None), _host_reasons(model)
+    return {"model": args.model, "on": args.on, "runs": runs, "cycles_per_run": cycles // runs or None,
+            "tpu": compiled and compiled.config.name, "match": str(compiled.match if compiled else model.match),
+            "macs": compiled and compiled.image.macs, "operators": len(model.graph.nodes),
+            "operators_on_host": sum(on_host.values()), "host_reasons": dict(on_host),
+            "counters": [dict(outcome.counters) for outcome in model.outcomes]}
+
+
+def _host_reasons(model):
+    """How many operators the host executes, by kind and reason."""
+    compiled = getattr(model, "compiled", None)
+    return collections.Counter(f"{step.node.kind}: {step.reason}" for step in (compiled.steps if compiled else ())
+                               if hasattr(step, "reason"))
+
+
 def _tell(args, model, runs, cycles):
     """A line on the input, one on what ran where, and one on what the host did."""
     graph = model.graph
     source = args.input or f"random input, seed {args.seed}"
     print(f"{args.model}: {runs} run{'s' if runs > 1 else ''} of {source} on {args.on}"
           + (f", {cycles // runs:,} cycles each" if cycles else ""))
-    compiled = getattr(model, "compiled", None)
-    reasons = collections.Counter()
-    for step in compiled.steps if compiled else ():
-        if hasattr(step, "reason"):
-            reasons[f"{step.node.kind}: {step.reason}"] += 1
+    reasons = _host_reasons(model)
     if reasons:
         print(f"on the host, of {len(graph.nodes)} operators: "
               + "; ".join(f"{count} x {reason}" if count > 1 else reason for reason, count in reasons.items()))
@@ -139,6 +164,9 @@ def _compile(args):
                               None if match is None else as_match(match))
     write_program(args.out, compiled)
     image = compiled.image
-    print(f"{args.out}: {sum(program.length for program in image.programs)} instructions, {image.content.size:,} bytes "
+    args.figures = {"program": args.out, "instructions": sum(program.length for program in image.programs),
+                    "memory_bytes": image.content.size, "macs": image.macs, "tpu": compiled.config.name,
+                    "match": str(compiled.match)}
+    print(f"{args.out}: {args.figures['instructions']} instructions, {image.content.size:,} bytes "
           f"of memory, {image.macs:,} multiply-accumulates, for {compiled.config.name}")
     return 0

@@ -8,16 +8,28 @@ from ..config import PRESETS, Arch, Config, Impl, preset
 from ..errors import ConfigError
 from ..tpu_config import TPU_PRESETS, TpuConfig, tpu_preset
 
-__all__ = ["add_config_arguments", "add_tpu_arguments", "config_from", "tpu_from"]
+__all__ = ["add_config_arguments", "add_json_argument", "add_tpu_arguments", "complete", "config_from", "tpu_from"]
 
 _PARAMETERS = ("lanes", "buffer_size", "bus_bytes", "burst_beats", "reads_in_flight", "writes_in_flight",
                "roundings")
 
 
+def add_json_argument(parser):
+    """The option ``--json`` of a command that prints figures and keeps them as ``args.figures``."""
+    parser.add_argument("--json", metavar="FILE",
+                        help="write the figures as JSON; - for standard output, in place of the text")
+
+
+def complete(action, names):
+    """Let a shell complete the value of an option, which may be another; names, or a function that finds them."""
+    action.completer = lambda **_: list(names() if callable(names) else names)
+
+
 def add_config_arguments(parser):
     """Options that choose a configuration: a preset, single parameters, or a preset with some of them changed."""
-    parser.add_argument("--config", metavar="PRESET", help=f"preset to start from: {', '.join(PRESETS)}")
-    parser.add_argument("--name", help="name of the top module and the files")
+    complete(parser.add_argument("--config", metavar="PRESET", help=f"preset to start from: {', '.join(PRESETS)}"),
+             PRESETS)
+    parser.add_argument("--name", help="name of the top module and the files (the preset's, or format and shape)")
     for group, kind in (("architecture", Arch), ("implementation", Impl)):
         options = parser.add_argument_group(group)
         for field in dataclasses.fields(kind):
@@ -29,8 +41,8 @@ def add_config_arguments(parser):
 def add_tpu_arguments(parser):
     """Options that choose a TPU, beside those of :func:`add_config_arguments`: a preset and what differs from it."""
     options = parser.add_argument_group("TPU")
-    options.add_argument("--tpu", metavar="PRESET", help="build a whole TPU instead of a matrix unit, starting "
-                         f"from a preset: {', '.join(TPU_PRESETS)}")
+    complete(options.add_argument("--tpu", metavar="PRESET", help="build a whole TPU instead of a matrix unit, "
+                                  f"starting from a preset: {', '.join(TPU_PRESETS)}"), TPU_PRESETS)
     for name in _PARAMETERS:
         options.add_argument(_option(name), type=int, metavar="N", help=_parameter_text(TpuConfig, name))
 
@@ -43,7 +55,9 @@ def _parameter_text(kind, name):
     """What the docstring of ``kind`` says of a parameter."""
     section = inspect.cleandoc(kind.__doc__).partition(f"\n{name} : ")[2]
     text = re.split(r"\n(?! )", section.partition("\n")[2])[0]
-    return " ".join(text.split()).replace("``", "").replace("%", "%%")
+    default = next(field.default for field in dataclasses.fields(kind) if field.name == name)
+    known = "" if default in (None, dataclasses.MISSING) else f" ({getattr(default, 'name', default)}, or the preset's)"
+    return (" ".join(text.split()) + known).replace("``", "").replace("%", "%%")
 
 
 def config_from(args):

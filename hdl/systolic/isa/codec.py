@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterable, Mapping
 
+from ..errors import did_you_mean
 from .catalog import INSTRUCTIONS
 from .model import BYTES, ROUNDINGS, Field, Instruction, IsaError, Region
 
@@ -35,7 +36,7 @@ class Operation:
 
 def _by_name(name: str) -> Instruction:
     if name not in _NAMES:
-        raise IsaError(f"instruction must be one of {', '.join(_NAMES)}, not {name!r}")
+        raise IsaError(f"instruction must be one of {', '.join(_NAMES)}, not {name!r}{did_you_mean(name, _NAMES)}")
     return _NAMES[name]
 
 

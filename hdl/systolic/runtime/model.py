@@ -13,7 +13,7 @@ from .. import isa
 from ..compiler.compiled import CompiledModel, HostStep, TpuStep
 from ..compiler.graph import Graph
 from ..compiler.match import Match
-from ..errors import require
+from ..errors import require, require_one_of
 from ..host import Driver, HostError, Link, Outcome
 from ..tpu_config import TpuConfig, tpu_preset
 from .arrays import Array, bind
@@ -98,7 +98,7 @@ def load(model: Source, *, tpu: str | TpuConfig | None = None, on: str = "emulat
         such target.
     """
     name = on.partition(":")[0]
-    require(name in targets(), "target", f"one of {', '.join(targets())}", on)
+    require_one_of("target", targets(), name)
     config, bits = None if tpu is None else as_tpu(tpu), None if match is None else as_match(match)
     source = _read(model)
     if on == GOLDEN and isinstance(source, Graph):
@@ -121,7 +121,7 @@ def as_tpu(tpu: str | TpuConfig) -> TpuConfig:
 
 def as_match(match: str | Match) -> Match:
     """A runtime by itself or by name; ConfigError if there is none of that name."""
-    require(match in list(Match), "match", f"one of {', '.join(Match)}", str(match))
+    require_one_of("match", Match, str(match))
     return Match(match)
 
 

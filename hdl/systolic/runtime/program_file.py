@@ -6,6 +6,7 @@
         manifest.json      kind of file and version
         model.json         configuration, match, image, steps, graph; arrays by number
         arrays/0.npy ...   code and constants, states
+        plan.bin           what the C driver reads in place of model.json
         (comment)          SHA-256 of all bytes before it
 
 Nothing of it is ever executed: JSON and arrays of numbers, read without pickle.
@@ -29,6 +30,7 @@ from ..errors import ConfigError, UserError
 from ..tpu_config import TpuConfig
 from .arrays import Array
 from .description import describe_model, model_of
+from .plan import plan
 
 __all__ = ["ProgramFileError", "VERSION", "difference", "is_program", "read_program", "require_same", "write_program"]
 
@@ -71,6 +73,7 @@ def write_program(path: str | os.PathLike[str], compiled: CompiledModel) -> None
     model = describe_model(compiled, arrays) | {"config": compiled.config.describe()}
     members = {"manifest.json": _json({"kind": _KIND, "version": VERSION}), "model.json": _json(model)}
     members |= {f"arrays/{number}.npy": _npy(array) for number, array in enumerate(arrays)}
+    members["plan.bin"] = plan(compiled, model["image"]["content"])
     write_whole(path, _archive(members))
 
 

@@ -20,8 +20,9 @@ import rich.progress
 import rich.table
 
 from systolic.config import Arch, Config, Impl
-from systolic.errors import ConfigError
+from systolic.errors import require_one_of
 from systolic.tpu_config import TpuConfig, tpu_preset
+from systolic_sim.progress import shown_on
 from systolic_sim.rtl import toolchain
 from systolic_sim.rtl.primitives import models_for
 
@@ -195,7 +196,7 @@ def _read(results):
     return passed, failed
 
 
-def main(*, configs=None, tpus=None, simulators=None, seed=1):
+def main(*, configs=None, tpus=None, simulators=None, seed=1, keep=None):
     """Run the benches and print a table.
 
     Parameters
@@ -206,6 +207,8 @@ def main(*, configs=None, tpus=None, simulators=None, seed=1):
         Names from :data:`SIMULATORS`; ``None`` takes all. Icarus gets the small ones.
     seed : int
         For everything random.
+    keep : list or None
+        To which the reports are added.
 
     Returns
     -------
@@ -231,6 +234,8 @@ def main(*, configs=None, tpus=None, simulators=None, seed=1):
     jobs = [(config, simulator) for simulator in simulators for config in chosen
             if simulator != "icarus" or _cells(config) <= _ICARUS_CELLS]
     reports = _run_all(jobs, seed)
+    if keep is not None:
+        keep += reports
     console.print(_table(reports))
     for report in reports:
         if report.failed:
@@ -246,15 +251,14 @@ def _cells(config):
 
 def _choose(what, names, known):
     for name in names or []:
-        if name not in known:
-            raise ConfigError(f"{what} must be one of {', '.join(known)}, not {name!r}")
+        require_one_of(what, known, name)
     return list(names or known)
 
 
 def _run_all(jobs, seed):
     from systolic import verilog
     console = rich.console.Console(stderr=True)
-    with rich.progress.Progress(console=console, transient=True, disable=not console.is_terminal) as bar, \
+    with rich.progress.Progress(console=console, transient=True, disable=not shown_on(console)) as bar, \
             concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         task = bar.add_task("cocotb benches", total=len(jobs))
         designs = {config.name: verilog.generate(config) for config, _ in jobs}

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from systolic import isa
+from systolic.commands.options import add_json_argument, complete
 from systolic.errors import UserError
 from systolic.tpu_config import TPU_PRESETS, tpu_preset
 
@@ -16,7 +17,9 @@ def add(subparsers):
         "on data: illegal instructions, accesses outside their regions, missing and leftover tiles and sums, and "
         "deadlocks. Print one line per error. The exit code is 1 if there is one.")
     parser.add_argument("program", help="program to check, text or binary")
-    parser.add_argument("--tpu", required=True, metavar="PRESET", help=f"TPU to check for: {', '.join(TPU_PRESETS)}")
+    complete(parser.add_argument("--tpu", required=True, metavar="PRESET",
+                                 help=f"TPU to check for: {', '.join(TPU_PRESETS)}"), TPU_PRESETS)
+    add_json_argument(parser)
     parser.set_defaults(run=_check)
 
 
@@ -25,6 +28,8 @@ def _check(args):
 
     tpu, code = tpu_preset(args.tpu), _code(args.program)
     found = check_program(tpu, code)
+    args.figures = [{"index": each.index, "instruction": each.instruction, "error": each.error and each.error.name,
+                     "advice": each.advice} for each in found]
     for each in found:
         print(each)
     if found:

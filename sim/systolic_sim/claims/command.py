@@ -6,7 +6,9 @@ from pathlib import Path
 import rich.console
 import rich.progress
 
-from systolic.errors import ConfigError
+from systolic.commands.options import add_json_argument
+from systolic.errors import require_one_of
+from systolic_sim.progress import shown_on
 
 __all__ = ["add"]
 
@@ -20,7 +22,8 @@ def add(subparsers):
     which = parser.add_mutually_exclusive_group()
     which.add_argument("--tpu", action="store_true", help="measure the claims about the TPU")
     which.add_argument("--models", action="store_true", help="measure the claims about trained models")
-    parser.add_argument("--out", help="Markdown file to write the tables to")
+    parser.add_argument("--out", help="Markdown file to write the tables to (none)")
+    add_json_argument(parser)
     parser.set_defaults(run=_report)
 
 
@@ -29,14 +32,14 @@ def _report(args):
 
     known = (tpu if args.tpu else models if args.models else matrix_unit).CLAIMS
     for name in args.claims:
-        if name not in known:
-            raise ConfigError(f"claim must be one of {', '.join(known)}, not {name!r}")
+        require_one_of("claim", known, name)
     console = rich.console.Console()
     tables = []
     for name in args.claims or known:
-        with rich.progress.Progress(console=console, transient=True) as progress:
+        with rich.progress.Progress(console=console, transient=True, disable=not shown_on(console)) as progress:
             tables.append(known[name](lambda items, label, bar=progress: bar.track(list(items), description=label)))
         console.print(tables[-1].rich())
+    args.figures = [table.plain() for table in tables]
     if args.out:
         title, command, on = (
             ("TPU results", "make bench-tpu", "on the generated Verilog") if args.tpu else

@@ -31,6 +31,11 @@ class Table:
         lines += [f"| {' | '.join(self.columns)} |", "|---" * len(self.columns) + "|"]
         return "\n".join(lines + [f"| {' | '.join(row)} |" for row in self.rows]) + "\n"
 
+    def plain(self):
+        """What ``--json`` writes: a row by its columns."""
+        rows = [dict(zip(self.columns, (cell.strip("*") for cell in row), strict=True)) for row in self.rows]
+        return {"title": self.title, "claim": self.claim, "holds": self.holds, "rows": rows}
+
     def rich(self):
         verdict = "holds" if self.holds else "DOES NOT HOLD"
         table = rich.table.Table(title=self.title, caption=f"{verdict}: {self.claim}")

@@ -3,6 +3,8 @@
 import argparse
 import os
 
+from systolic.commands.options import add_json_argument
+
 __all__ = ["add"]
 
 # What the functions need is imported by them: the command must not wait for Amaranth to print its help.
@@ -17,6 +19,7 @@ def add(subparsers):
     parser.add_argument("--out", default="build/run", help="folder for Verilog, waveform and picture (%(default)s)")
     parser.add_argument("--images", type=_images, default=1000, metavar="N",
                         help="number of test images, 1 to 1000 (%(default)s); bf16 uses a quarter")
+    add_json_argument(parser)
     parser.set_defaults(run=_run)
 
 
@@ -32,4 +35,6 @@ def _run(args):
     # on a busy machine cost forty times the time.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     from systolic_sim.demo.report import run
-    return run(args.out, args.images)
+
+    args.figures = {}
+    return run(args.out, args.images, figures=args.figures)

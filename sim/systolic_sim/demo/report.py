@@ -65,8 +65,16 @@ class _Outcome:
     rtl: np.ndarray
     tally: products.Tally
 
+    def plain(self, right, labels):
+        """What ``--json`` writes."""
+        count = len(self.rtl)
+        return {"config": self.config.name, "images": count, "accuracy_float32": float(right[:count].mean()),
+                "accuracy_golden": float((self.golden == labels[:count]).mean()),
+                "accuracy": float((self.rtl == labels[:count]).mean()), "utilisation": self.tally.utilisation,
+                **dataclasses.asdict(self.tally)}
 
-def run(out, images, *, console=None):
+
+def run(out, images, *, console=None, figures=None):
     """Run the demonstration and print its table.
 
     Parameters
@@ -77,6 +85,8 @@ def run(out, images, *, console=None):
         Test images to use.
     console : rich.console.Console or None
         Where to print; ``None`` takes standard output.
+    figures : dict or None
+        Filled with what the tables say, as plain data.
 
     Returns
     -------
@@ -102,13 +112,17 @@ def run(out, images, *, console=None):
     right = mlp.classify(test.pixels / np.float32(255)) == test.labels
     try:
         outcomes = [_outcome(config, mlp, train_digits.pixels, test.pixels, out) for config in CONFIGS]
-        alone = _convolutional(train_digits, test, out)
+        convolutional = _convolutional(train_digits, test, out)
         files = _record(mlp, train_digits.pixels, test.pixels, out)
     except products.Mismatch as mismatch:
         console.print(f"[bold red]wrong[/]: {mismatch}", soft_wrap=True)
+        if figures is not None:
+            figures |= {"wrong": str(mismatch)}
         return 1
+    if figures is not None:
+        figures |= {"networks": [each.plain(right, test.labels) for each in outcomes], "convolutional": convolutional}
     console.print(_table(outcomes, right, test.labels))
-    console.print(alone)
+    console.print(_convolutional_table(convolutional))
     names = ", ".join(f"{each.name}.v and .json" for each in (*CONFIGS, TPU))
     console.print(f"Written to {out}: {names};\n{files}", soft_wrap=True)
     return 0
@@ -144,7 +158,7 @@ def _part(config, design, network, pixels):
 
 
 def _convolutional(calibration, digits, out):
-    """A trained convolutional network on a TPU: a table of what the generated Verilog made of the images."""
+    """A trained convolutional network on a TPU: figures of what the generated Verilog made of the images."""
     content = zoo.quantised_model(calibration[:_CALIBRATION])
     graph, runs = read_model(content), digits[:_CONVOLUTIONS]
     compiled = compile_graph(graph, TPU, match=Match.ONNXRUNTIME)
@@ -169,16 +183,25 @@ def _convolutional(calibration, digits, out):
               for each in zoo.pictures(digits)[:, None]]
     theirs = [reference(each).argmax() for each in zoo.pictures(digits)[:, None]]
     cells = TPU.matrix.arch.rows * TPU.matrix.arch.cols
+    return {"tpu": TPU.name, "images": len(runs), "accuracy": right / len(runs), "logits": logits.size * len(runs),
+            "wrong": wrong, "images_elsewhere": len(digits),
+            "accuracy_golden": float(np.mean(golden == digits.labels)),
+            "accuracy_onnxruntime": float(np.mean(theirs == digits.labels)),
+            "instructions": sum(program.length for program in compiled.image.programs), "macs": compiled.image.macs,
+            "cycles": cycles // len(runs), "utilisation": compiled.image.macs * len(runs) / (cells * cycles)}
+
+
+def _convolutional_table(figures):
     table = _new_table("A convolutional network of the ONNX model zoo, quantised by ONNX Runtime, compiled for a TPU")
     table.add_column(TPU.name, justify="right")
     for name, value in (
-            ("images on the generated Verilog", f"{len(runs):,}"), ("accuracy", _percent(right / len(runs))),
-            ("logits compared with ONNX Runtime's, and wrong", f"{logits.size * len(runs):,}, {wrong:,}"),
-            (f"accuracy on {len(digits):,} images, ours and ONNX Runtime's", " ".join(
-                _percent(np.mean(each == digits.labels)) for each in (golden, theirs))),
-            ("instructions", f"{sum(program.length for program in compiled.image.programs):,}"),
-            ("MACs per image", f"{compiled.image.macs:,}"), ("cycles per image", f"{cycles // len(runs):,}"),
-            ("utilisation: MACs / (R x C x cycles)", _percent(compiled.image.macs * len(runs) / (cells * cycles)))):
+            ("images on the generated Verilog", f"{figures['images']:,}"), ("accuracy", _percent(figures["accuracy"])),
+            ("logits compared with ONNX Runtime's, and wrong", f"{figures['logits']:,}, {figures['wrong']:,}"),
+            (f"accuracy on {figures['images_elsewhere']:,} images, ours and ONNX Runtime's", " ".join(
+                _percent(figures[name]) for name in ("accuracy_golden", "accuracy_onnxruntime"))),
+            ("instructions", f"{figures['instructions']:,}"), ("MACs per image", f"{figures['macs']:,}"),
+            ("cycles per image", f"{figures['cycles']:,}"),
+            ("utilisation: MACs / (R x C x cycles)", _percent(figures["utilisation"]))):
         table.add_row(name, value)
     return table
 

