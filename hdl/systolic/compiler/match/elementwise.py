@@ -1,17 +1,16 @@
-"""Sums of two maps, and averages."""
+"""Sums of two maps."""
 
 import math
 
 import numpy as np
 
 from ..graph import Graph, Node
-from ..graph.operators import AveragePool, Clamped
-from ..quantise import Addition, Requantisation, quantise_multiplier
+from ..graph.operators import Clamped
+from ..quantise import Addition
 from ..quantise import addition as tflite_addition
-from ..quantise import average as of_pixels
 from .runtimes import Match, Rounded
 
-__all__ = ["addition", "average", "mean_multiplier", "xnnpack_multipliers"]
+__all__ = ["addition", "xnnpack_multipliers"]
 
 
 def addition(graph: Graph, node: Node, match: Match) -> Rounded | None:
@@ -51,41 +50,3 @@ def _xnnpack_addition(first: tuple[float, int], second: tuple[float, int], outpu
     bias = np.array([-first[1] << 20, -second[1] << 20, 0])
     return Rounded("single", Addition(bias=bias, multiplier=multiplier, shift=shifts, zero_point=output[1], low=low,
                                       high=high))
-
-
-def mean_multiplier(real: float, count: int) -> tuple[int, int]:
-    """Multiplier and shift of LiteRT's mean of ``count`` codes: the division goes into the multiplier, which keeps as
-    many bits as the count has."""
-    multiplier, shift = map(int, quantise_multiplier(real))
-    left = min(count.bit_length() - 1, 32, 31 + shift)
-    return (multiplier << left) // count, shift - left
-
-
-def average(graph: Graph, node: Node, match: Match, count: int) -> Rounded | None:
-    """Of sums of ``count`` pixels, for AveragePool and Mean; None if the TPU cannot have the runtime's bits.
-
-    Codes are averaged as they are, halves away from zero, where input and output have one scale. A Mean of XNNPACK
-    multiplies the sum in float32; LiteRT's own has a multiplier with the division in it.
-    """
-    (x,), (y,) = graph.operands(node), graph.results(node)
-    if match is Match.ONNXRUNTIME:
-        return None
-    if node.kind == "Mean":
-        return _mean(x.scale, y.scale, match, count)
-    if x.scale != y.scale:
-        return None
-    assert isinstance(node.operator, AveragePool)
-    made = of_pixels(count)
-    return Rounded("single", Requantisation(bias=made.bias, multiplier=made.multiplier, shift=made.shift,
-                                            low=node.operator.low, high=node.operator.high))
-
-
-def _mean(x: tuple[float, int], y: tuple[float, int], match: Match, count: int) -> Rounded | None:
-    bias = -x[1] * count
-    if match is Match.LITERT:
-        real = np.float32(x[0]) / np.float32(y[0]) / np.float32(count)
-        return Rounded("fp32", Requantisation(bias=bias, multiplier=real, zero_point=y[1]))
-    multiplier, shift = mean_multiplier(x[0] / y[0], count)
-    if not 1 << 30 <= multiplier < 1 << 31 or not -31 <= shift <= 30:
-        return None
-    return Rounded("double", Requantisation(bias=bias, multiplier=multiplier, shift=shift, zero_point=y[1]))

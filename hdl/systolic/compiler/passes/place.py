@@ -57,9 +57,19 @@ def _windows(graph: Graph, node: Node, config: TpuConfig, match: Match) -> str:
         return f"kernel, strides and dilations of the TPU are {_MOST} at most"
     if isinstance(operator, DepthwiseConv2D) and operator.multiplier > config.matrix.arch.cols:
         return f"outputs per channel must be at most the {config.matrix.arch.cols} columns"
-    if isinstance(operator, AveragePool) and average(graph, node, match, 1) is None:
+    if isinstance(operator, AveragePool) and any(
+            average(graph, node, match, count) is None for count in _counts(graph, node, operator)):
         return f"the TPU cannot average as {match} does"
     return ""
+
+
+def _counts(graph: Graph, node: Node, operator: AveragePool) -> set[int]:
+    """Pixels inside the map, of any window."""
+    lengths = [{min(first + size, length) - max(first, 0) for first in range(-before, step * outputs - before, step)}
+               for length, outputs, size, step, (before, _) in zip(
+        graph.operands(node)[0].shape[1:3], graph.results(node)[0].shape[1:3], operator.kernel, operator.strides,
+        operator.padding, strict=True)]
+    return {rows * columns for rows in lengths[0] for columns in lengths[1]}
 
 
 def _mean(graph: Graph, node: Node, config: TpuConfig, match: Match) -> str:
