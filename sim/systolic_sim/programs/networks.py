@@ -120,7 +120,7 @@ class Network(TfliteModel):
         n, _, _, channels = self.shapes[x]
         shape = (n, 1, 1, channels) if keep else (n, channels)
         scale, zero = self.quantised[x]
-        y = self.tensor(shape, scale=scale * 0.6, zero=zero)
+        y = self.tensor(shape, scale=scale * self.rng.uniform(0.5, 0.8), zero=zero)
         return self.operator("MEAN", [x, self.constant(np.array([1, 2], np.int32))], [y], "ReducerOptions",
                              keepDims=keep)
 

@@ -123,6 +123,14 @@ class Map:
                       base + (end - 1) * layout.y_stride + (layout.width - 1) * layout.x_stride + layout.channels,
                       *((layout.x_stride, layout.channels) if even else ()))
 
+    def part(self, first: tuple[int, int, int], size: tuple[int, int, int]) -> "Map":
+        """Pixels and channels from (y, x, channel) on, so many rows, columns and channels: the same bytes."""
+        layout = self.layout
+        made = Layout(height=size[0], width=size[1], channels=size[2], x_stride=layout.x_stride,
+                      y_stride=layout.y_stride)
+        return dataclasses.replace(self, layout=made, offset=self.offset + layout.offset + first[2]
+                                   + first[0] * layout.y_stride + first[1] * layout.x_stride)
+
     def channel_slice(self, first: int, count: int) -> "Map":
         """Channels from ``first`` on, of every pixel: the same bytes."""
         layout = dataclasses.replace(self.layout, channels=count, left=0, right=0, top=0, bottom=0)

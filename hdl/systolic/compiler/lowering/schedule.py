@@ -10,8 +10,10 @@ Work of the activation unit alone joins the step that makes its last input, righ
 """
 
 import itertools
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
+from .places import Access, Storage
 from .tasks import Step, Task
 
 __all__ = ["merged", "ordered"]
@@ -20,26 +22,76 @@ __all__ = ["merged", "ordered"]
 def merged(steps: Iterable[Step]) -> list[Step]:
     """Steps with a product each, as far as there are products: work of the activation unit alone joins the step that
     it has to wait for."""
-    out: list[Step] = []
+    out = _Places()
     for step in steps:
-        place = len(out)
-        if step.array is None:
-            place = next((number for number in reversed(range(len(out))) if _after(step, out[number])), len(out))
-        if place == len(out):
+        place = out.last(step) if step.array is None else None
+        if place is None:
             out.append(step)
             continue
         here = out[place]
         if any(load.conflicts(store) for load in step.loads for store in here.stores):
-            out.insert(place + 1, step)
+            out.behind(place, step)
             continue
         here.vector += step.vector
         here.loads += step.loads
         here.stores += step.stores
-    return out
+        out.touch(place, step)
+    return out.steps()
 
 
-def _after(step: Step, earlier: Step) -> bool:
-    return any(mine.conflicts(other) for mine in step.tasks for other in earlier.tasks)
+Place = tuple[int, ...]
+
+
+class _Places:
+    """Steps in an order that grows at its end and in between, and which of them touch a storage.
+
+    A place is a tuple of numbers: the n-th step that was put right behind place p is at (*p, -n).
+    """
+
+    def __init__(self) -> None:
+        self._steps: dict[Place, Step] = {}
+        self._touching: dict[Storage, list[tuple[Place, Access, bool]]] = {}
+        self._behind: Counter[Place] = Counter()
+
+    def __getitem__(self, place: Place) -> Step:
+        return self._steps[place]
+
+    def steps(self) -> list[Step]:
+        return [self._steps[place] for place in sorted(self._steps)]
+
+    def append(self, step: Step) -> None:
+        self._behind[()] += 1
+        self._put((self._behind[()],), step)
+
+    def behind(self, place: Place, step: Step) -> None:
+        """Right behind another."""
+        self._behind[place] += 1
+        self._put((*place, -self._behind[place]), step)
+
+    def _put(self, place: Place, step: Step) -> None:
+        self._steps[place] = step
+        self.touch(place, step)
+
+    def touch(self, place: Place, step: Step) -> None:
+        """What a step touches is touched at a place."""
+        for access, writes in _accesses(step):
+            self._touching.setdefault(access.storage, []).append((place, access, writes))
+
+    def last(self, step: Step) -> Place | None:
+        """The last place that a step has to come after: where a byte is touched that either of them writes."""
+        found: Place | None = None
+        for access, writes in _accesses(step):
+            for place, other, written in self._touching.get(access.storage, ()):
+                if (writes or written) and (found is None or place > found) and access.overlaps(other):
+                    found = place
+        return found
+
+
+def _accesses(step: Step) -> Iterator[tuple[Access, bool]]:
+    """Each with whether it writes."""
+    for task in step.tasks:
+        yield from ((access, False) for access in task.reads)
+        yield from ((access, True) for access in task.writes)
 
 
 def ordered(steps: list[Step]) -> list[Task]:

@@ -163,7 +163,7 @@ class Lowerer:
         """A new map, for a value of the graph or for a while."""
         storage = self.storage(name, layout.size * images)
         if name in self.spilled:
-            storage = Storage(name, layout.size, self.spilled[name], memory=True)
+            storage = Storage(name, layout.size * images, self.spilled[name], memory=True)
         made = Map(storage=storage, layout=layout, images=images, image_stride=layout.size)
         self.maps[name] = made
         return made

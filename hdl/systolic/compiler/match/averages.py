@@ -5,6 +5,7 @@ record is the runtime's if it steps there; if none is from the scales alone, one
 """
 
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,6 +35,7 @@ def averaged(graph: Graph, node: Node, match: Match, sums: npt.ArrayLike, counts
     """
     (x,), (y,) = graph.operands(node), graph.results(node)
     total, count = np.asarray(sums, np.int64), np.asarray(counts, np.int64)
+    codes: npt.NDArray[Any]
     if match is Match.ONNXRUNTIME:
         codes = _real(x.scale, y.scale, total, count)
     elif node.kind == "AveragePool":

@@ -127,7 +127,8 @@ def _high_half(values: Ints, multiplier: int) -> Ints:
 
 def _shifted(values: Ints, right: int) -> Ints:
     """Divided by a power of two, halves away from zero."""
-    return np.sign(values) * ((np.abs(values) + (1 << right >> 1)) >> right)
+    result: Ints = np.sign(values) * ((np.abs(values) + (1 << right >> 1)) >> right)
+    return result
 
 
 def _xnnpack_leaky(x: tuple[float, int], y: tuple[float, int], alpha: float) -> Ints:
