@@ -20,7 +20,7 @@ from ..graph.operators import AssignVariable, Conv2D, ReadVariable
 from ..image import Variable
 from ..layout import Layout
 from ..match import Match
-from ..passes import Segment, fold, order, place, segments
+from ..passes import Segment, fold, order, place, segment, segments
 from . import memory_plan
 from .elementwise import copy
 from .nodes import fused, lower_node
@@ -82,11 +82,23 @@ def _compiled(graph: Graph, config: TpuConfig, match: Match, host: dict[str, str
         if part.reason:
             steps.append(HostStep(node=part.nodes[0], reason=part.reason))
         else:
-            steps.append(_Program(builder, graph, match, part, memory, len([
-                each for each in steps if isinstance(each, TpuStep)])).compile())
+            _append(builder, graph, match, part, memory, steps)
     if not any(isinstance(each, TpuStep) for each in steps):
         builder.end()
     return CompiledModel(graph=graph, config=config, match=match, image=builder.image(), steps=tuple(steps))
+
+
+def _append(builder: Builder, graph: Graph, match: Match, part: Segment, memory: Variables,
+            steps: list[TpuStep | HostStep]) -> None:
+    """The program of a segment; or of its parts, cut where all that passes from one to the next is too large for the
+    buffer, and lies in memory anyway: each then has the bands that suit it."""
+    made = _Program(builder, graph, match, part, memory, sum(isinstance(each, TpuStep) for each in steps))
+    found = made.compile()
+    if isinstance(found, TpuStep):
+        steps.append(found)
+        return
+    for each in apart(graph, part, found):
+        _append(builder, graph, match, each, memory, steps)
 
 
 class _Fits(CompileError):
@@ -161,6 +173,21 @@ def candidates(graph: Graph, part: Segment) -> set[str]:
     return {name for name in {*part.inputs, *made} if read(name) and (name not in made or made[name].kind in _BANDED)}
 
 
+def apart(graph: Graph, part: Segment, names: set[str]) -> list[Segment]:
+    """A segment, cut wherever only values with these names, and such as are in memory already, pass from one node to a
+    later one."""
+    last: dict[str, int] = {}
+    for number, node in enumerate(part.nodes):
+        last |= dict.fromkeys(node.inputs, number)
+    open_, cuts = set[str](), [0]
+    for number, node in enumerate(part.nodes):
+        open_ = {name for name in (*open_, *node.outputs) if last.get(name, 0) > number}
+        if open_ and open_ <= names and number + 1 < len(part.nodes):
+            cuts.append(number + 1)
+    return [segment(graph, list(part.nodes[begin:end])) for begin, end in zip(
+        cuts, [*cuts[1:], len(part.nodes)], strict=True)]
+
+
 #: Operators that can work on bands of rows, and those whose output has bytes of their input.
 _BANDED = {"Conv2D", "DepthwiseConv2D", "TransposeConv2D", "Dense", "AveragePool", "MaxPool", "Add", "Sub", "Mul",
            "Unary", "Pad", "Concatenate", "ResizeNearest"}
@@ -176,6 +203,7 @@ class _Program:
         self._part, self._memory, self._number = part, memory, number
         self._inputs: dict[str, str] = {}
         self._variables = {name: self._variable(name) for name in part.inputs}
+        self._declare()
 
     def _variable(self, name: str) -> Variable:
         """Where an input is: if the host writes it, with the border that suits."""
@@ -188,21 +216,30 @@ class _Program:
             self._inputs[name] = name
         return variable
 
-    def compile(self) -> TpuStep:
-        """Emit it. What the buffer has no room for passes through it in bands, the largest values first."""
+    def compile(self) -> TpuStep | set[str]:
+        """Emit it. What the buffer has no room for passes through it in bands, the largest values first. If the segment
+        can be cut there: the names of these values."""
+        try:
+            with self._builder.attempt():
+                return self._compile({}, 0)
+        except _NoRoom as error:
+            names = {*error.too_large(candidates(self._graph, self._part), self._builder.config.buffer_size)}
+            if len(apart(self._graph, self._part, names)) > 1:
+                return names
+            spilled = self._spilled(error)
+        bands = [self._builder.config.buffer_size // part for part in _BANDS]
+        tight = self._fits(spilled, bands[-1]) is not None
+        best = bisect.bisect_left(bands, True, hi=len(bands) - 1,
+                                  key=lambda band: self._fits(spilled, band, tight=tight) is None)
+        return self._compile(spilled, bands[best], tight=tight)
+
+    def _declare(self) -> None:
+        """Variables in memory that live on."""
         for name in self._part.outputs:
             self._memory.output(name)
         for node in self._part.nodes:
             if isinstance(node.operator, ReadVariable | AssignVariable):
                 self._memory.state(node.operator.variable)
-        try:
-            with self._builder.attempt():
-                return self._compile({}, 0)
-        except _NoRoom as error:
-            spilled = self._spilled(error)
-        bands = [self._builder.config.buffer_size // part for part in _BANDS]
-        best = bisect.bisect_left(bands, True, hi=len(bands) - 1, key=lambda band: self._fits(spilled, band) is None)
-        return self._compile(spilled, bands[best])
 
     def _spilled(self, error: "_NoRoom") -> dict[str, int]:
         """Addresses in memory of the values that pass through in bands: enough for the smallest bands to fit."""
@@ -216,14 +253,14 @@ class _Program:
                 found.blame(self._graph, self._part)
                 raise found
             spilled |= {name: self._address(name) for name in more}
-            found = self._fits(spilled, size // _BANDS[-1])
+            found = self._fits(spilled, size // _BANDS[-1], tight=True)
         return spilled
 
-    def _fits(self, spilled: dict[str, int], band: int) -> "_NoRoom | None":
+    def _fits(self, spilled: dict[str, int], band: int, *, tight: bool = False) -> "_NoRoom | None":
         """None if it does."""
         try:
             with self._builder.attempt():
-                self._plan(spilled, band)
+                self._plan(spilled, band, tight=tight)
                 raise _Fits("undone")
         except _NoRoom as error:
             return error
@@ -239,7 +276,7 @@ class _Program:
         layout, images = layout_of(self._graph.values[name].shape)
         return self._builder.memory.take(layout.size * images).base
 
-    def _plan(self, spilled: dict[str, int], band: int) -> list[Task]:
+    def _plan(self, spilled: dict[str, int], band: int, *, tight: bool) -> list[Task]:
         """Tasks in order, and addresses of what they touch."""
         builder, part = self._builder, self._part
         self._lowerer = lowerer = Lowerer(
@@ -255,15 +292,15 @@ class _Program:
                 self._node(node, followers.get(node.name))
         for name in part.outputs:
             self._output(name)
-        tasks = ordered(merged(_loaded(lowerer.steps, self._pending)))
+        tasks = ordered(merged(_loaded(lowerer.steps, self._pending)), tight=tight)
         try:
             memory_plan.place(tasks, size=builder.config.buffer_size, alignment=builder.config.banks)
         except CompileError as error:
             raise _NoRoom(str(error), tasks) from error
         return tasks
 
-    def _compile(self, spilled: dict[str, int], band: int) -> TpuStep:
-        builder, part, tasks = self._builder, self._part, self._plan(spilled, band)
+    def _compile(self, spilled: dict[str, int], band: int, *, tight: bool = False) -> TpuStep:
+        builder, part, tasks = self._builder, self._part, self._plan(spilled, band, tight=tight)
         layers: list[str] = []
         emitter = Emitter(builder)
         for task in tasks:

@@ -21,12 +21,15 @@ class Storage:
         Its first byte; -1 until the memory plan is made.
     memory : bool
         Whether it is in memory, and its address is there.
+    band : bool
+        Whether it has some rows of a map in memory.
     """
 
     name: str
     size: int
     address: int = -1
     memory: bool = False
+    band: bool = False
 
 
 @dataclasses.dataclass(frozen=True)

@@ -25,7 +25,7 @@ def merged(steps: Iterable[Step]) -> list[Step]:
     out = _Places()
     for step in steps:
         place = out.last(step) if step.array is None else None
-        if place is None:
+        if place is None or not _together(step, out[place]):
             out.append(step)
             continue
         here = out[place]
@@ -37,6 +37,13 @@ def merged(steps: Iterable[Step]) -> list[Step]:
         here.stores += step.stores
         out.touch(place, step)
     return out.steps()
+
+
+def _together(step: Step, earlier: Step) -> bool:
+    """Whether the buffer has to have no other bands at the same time if a step joins an earlier one."""
+    mine = step.bands
+    theirs = earlier.bands if mine else mine
+    return not mine or not theirs or bool(mine & theirs)
 
 
 Place = tuple[int, ...]
@@ -94,9 +101,9 @@ def _accesses(step: Step) -> Iterator[tuple[Access, bool]]:
         yield from ((access, True) for access in task.writes)
 
 
-def ordered(steps: list[Step]) -> list[Task]:
-    """All tasks in the order of the program."""
-    return _Order(steps).run()
+def ordered(steps: list[Step], *, tight: bool = False) -> list[Task]:
+    """All tasks in the order of the program; ``tight`` if nothing is loaded ahead nor stored late, to save room."""
+    return _Order(steps, tight=tight).run()
 
 
 def soonest(tasks: Iterable[Task]) -> list[Task]:
@@ -112,8 +119,9 @@ def soonest(tasks: Iterable[Task]) -> list[Task]:
 
 
 class _Order:
-    def __init__(self, steps: list[Step]) -> None:
+    def __init__(self, steps: list[Step], *, tight: bool) -> None:
         self._steps, self._out, self._done = steps, list[Task](), set[int]()
+        self._tight = tight
         self._next = [next((k for k in range(number + 1, len(steps)) if steps[k].array), None)
                       for number in range(len(steps))]
 
@@ -140,13 +148,15 @@ class _Order:
                 self._emit(step.array)
             self._emit(*step.loads)
             waiting = [*late, *step.stores]
-            if number + 1 < len(steps):
+            if number + 1 < len(steps) and not self._tight:
                 self._emit(*(load for load in steps[number + 1].loads
                              if not any(load.conflicts(store) for store in waiting)))
             self._hoist(number)
             self._emit(*soonest(step.vector))
             self._emit(*late)
             late = [*step.stores]
+            if self._tight:
+                self._emit(*late)
         self._emit(*late)
         return self._out
 
