@@ -190,7 +190,7 @@ def apart(graph: Graph, part: Segment, names: set[str]) -> list[Segment]:
 
 #: Operators that can work on bands of rows, and those whose output has bytes of their input.
 _BANDED = {"Conv2D", "DepthwiseConv2D", "TransposeConv2D", "Dense", "AveragePool", "MaxPool", "Add", "Sub", "Mul",
-           "Unary", "Pad", "Concatenate", "ResizeNearest"}
+           "Unary", "Pad", "Concatenate", "ResizeNearest", "Mean"}
 _VIEWS = {"Reshape", "Transpose", "Slice"}
 
 

@@ -110,8 +110,9 @@ def soonest(tasks: Iterable[Task]) -> list[Task]:
     """Tasks of the activation unit, each right behind the last that it needs; those that take sums stay in order."""
     out: list[Task] = []
     for task in tasks:
-        needed = [number for number, other in enumerate(out) if task.conflicts(other)]
-        place = len(out) if task.holds or not needed else needed[-1] + 1
+        place = len(out)
+        if not task.holds:
+            place = next((number + 1 for number in reversed(range(len(out))) if task.conflicts(out[number])), place)
         while place < len(out) and not out[place].holds:
             place += 1
         out.insert(place, task)
