@@ -8,6 +8,8 @@ from systolic.compiler import CompileError
 from systolic.compiler.evaluate import evaluate
 from systolic.compiler.frontends import read_model
 from systolic.compiler.match import Match
+from systolic_sim.programs.networks import NETWORKS, network
+from systolic_sim.programs.single_operators import OPERATORS, one
 from systolic_sim.programs.tflite_models import random_model
 from systolic_sim.runtimes import runtime
 
@@ -35,6 +37,25 @@ def test_random_models(first, match):
 @pytest.mark.parametrize("name", NAMES)
 def test_mlperf_tiny(name, match):
     compare(mlperf_tiny(name).read_bytes(), match, 200)
+
+
+@pytest.mark.parametrize("match", MATCHES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks(name, match):
+    compare(network(name), match, 2)
+
+
+@pytest.mark.parametrize("match", MATCHES)
+@pytest.mark.parametrize("name", OPERATORS)
+def test_operators(name, match):
+    """Every code, of scales at random."""
+    if (match, name) in ABSENT:
+        pytest.skip("the runtime has no such operator")
+    for seed in range(10):
+        compare(one(name, seed), match, 2, seed)
+
+
+ABSENT = {(Match.MICRO, name) for name in ("RELU_N1_TO_1", "RELU_0_TO_1", "NEG", "EXP")} | {(Match.REFERENCE, "ELU")}
 
 
 def test_damaged_files_are_refused_or_read():

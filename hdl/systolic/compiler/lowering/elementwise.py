@@ -105,7 +105,8 @@ def apply(lowerer: Lowerer, node: Node, x: Map, out: Map, codes: npt.NDArray[np.
         window(lowerer, node, here, there, Kernel(size=(1, 1)), IDENTITY, looked=looked, loads=loads)
 
 
-def table_of(lowerer: Lowerer, node: Node, codes: npt.NDArray[np.int8] | None) -> tuple[Storage | None, tuple[Task, ...]]:
+def table_of(lowerer: Lowerer, node: Node,
+             codes: npt.NDArray[np.int8] | None) -> tuple[Storage | None, tuple[Task, ...]]:
     """A table in the buffer and the task that loads it, if there is one."""
     if codes is None:
         return None, ()
@@ -199,7 +200,8 @@ def add(lowerer: Lowerer, node: Node, first: Map, second: Map, out: Map, loads: 
     if len(groups) == 1:
         first, second, out = flat(first, second, out)
     for a, b, c in zip(first.each(), second.each(), out.each(), strict=True):
-        for begin, height in split(lowerer, c.height, sum(each.layout.y_stride for each in (a, b, c) if each.in_memory)):
+        row = sum(each.layout.y_stride for each in (a, b, c) if each.in_memory)
+        for begin, height in split(lowerer, c.height, row):
             (here, before), (other, also) = (lowerer.band_in(node, each, begin, height) for each in (a, b))
             there, after = lowerer.band_out(node, c, begin, height)
             for row, rows in pieces(c, begin, height, cut):

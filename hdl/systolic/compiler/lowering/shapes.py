@@ -9,13 +9,13 @@ from ..graph import Node, Value
 from ..graph.operators import Concatenate, Pad, ResizeNearest, Slice
 from ..layout import Layout
 from .elementwise import IDENTITY, apply, copy, rows, table_of
-from .places import Access, Map, Storage
+from .places import Map, Storage
 from .tasks import Lowerer, Step, Task
 from .windows import Kernel, split
 
 Codes = np.ndarray[tuple[int, ...], np.dtype[np.int8]]
 
-__all__ = ["concatenate", "constant_map", "pad", "plain", "resize", "seen", "shape_of", "slice_view"]
+__all__ = ["concatenate", "complemented", "constant_map", "pad", "plain", "resize", "seen", "shape_of", "slice_view"]
 
 
 def shape_of(shape: tuple[int, ...]) -> tuple[int, int, int, int]:
@@ -44,13 +44,25 @@ def plain(lowerer: Lowerer, node: Node, x: Map) -> Map:
     """The map itself if its bytes follow each other, else a copy of which they do."""
     if x.plain:
         return x
+    made = _fresh(lowerer, f"{node.name} copy", x)
+    copy(lowerer, node, x, made)
+    return made
+
+
+def _fresh(lowerer: Lowerer, name: str, x: Map) -> Map:
+    """A new map of the same shape without gaps; in memory if the other is there."""
     layout = Layout.of(x.height, x.width, x.channels)
-    storage = lowerer.storage(f"{node.name} copy", layout.size * x.images)
+    storage = lowerer.storage(name, layout.size * x.images)
     if x.in_memory:
         size = layout.size * x.images
         storage = Storage(storage.name, size, lowerer.builder.memory.take(size).base, memory=True)
-    made = Map(storage=storage, layout=layout, images=x.images, image_stride=layout.size)
-    copy(lowerer, node, x, made)
+    return Map(storage=storage, layout=layout, images=x.images, image_stride=layout.size)
+
+
+def complemented(lowerer: Lowerer, node: Node, x: Map) -> Map:
+    """A map of -1 - code for each code: less -1 - zero, its zero point then, the number with the other sign."""
+    made = _fresh(lowerer, f"{node.name} complement", x)
+    apply(lowerer, node, x, made, ~np.arange(-128, 128).astype(np.int8))
     return made
 
 

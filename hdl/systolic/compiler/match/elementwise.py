@@ -1,29 +1,43 @@
-"""Sums of two maps."""
+"""Sums and differences of two maps."""
 
 import math
 
 import numpy as np
 
 from ..graph import Graph, Node
-from ..graph.operators import Clamped
-from ..quantise import Addition
+from ..graph.operators import Clamped, Sub
+from ..quantise import Addition, quantise_multiplier
 from ..quantise import addition as tflite_addition
 from .runtimes import Match, Rounded
+from .tables import double_rounded
 
 __all__ = ["addition", "xnnpack_multipliers"]
 
 
 def addition(graph: Graph, node: Node, match: Match) -> Rounded | None:
-    """Records of an Add; None if the TPU's ``add`` cannot have the runtime's bits."""
-    first, second = graph.operands(node)
+    """Records of an Add, or of a Sub whose second input is complemented; None if the TPU's ``add`` cannot have the
+    runtime's bits."""
+    one, other = graph.operands(node)
     (y,) = graph.results(node)
+    first, second = one.scale, other.scale
+    if isinstance(node.operator, Sub):
+        second = second[0], -1 - second[1]
     assert isinstance(node.operator, Clamped)
     bounds = {"low": node.operator.low, "high": node.operator.high}
-    if match in (Match.REFERENCE, Match.MICRO):
-        return Rounded("double", tflite_addition(first.scale, second.scale, y.scale, **bounds))
     if match is Match.ONNXRUNTIME:
         return None
-    return _xnnpack_addition(first.scale, second.scale, y.scale, **bounds)
+    if match is Match.LITERT:
+        return _xnnpack_addition(first, second, y.scale, **bounds)
+    if isinstance(node.operator, Sub) and not _symmetric(other.scale, 2 * max(first[0], second[0])):
+        return None
+    return Rounded("double", tflite_addition(first, second, y.scale, **bounds))
+
+
+def _symmetric(scale: tuple[float, int], twice: float) -> bool:
+    """Whether every code scaled, and rounded, is the negative of what its negative is scaled to."""
+    codes = (np.arange(-128, 128) - scale[1]) << 20
+    multiplier, shift = map(int, quantise_multiplier(scale[0] / twice))
+    return bool((double_rounded(-codes, multiplier, shift) == -double_rounded(codes, multiplier, shift)).all())
 
 
 def xnnpack_multipliers(first: float, second: float, output: float) -> tuple[int, int, int] | None:

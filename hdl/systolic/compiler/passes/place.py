@@ -15,6 +15,7 @@ from ..graph.operators import (
     Mean,
     ResizeNearest,
     Slice,
+    Sub,
     Transpose,
     TransposeConv2D,
 )
@@ -86,10 +87,10 @@ def _binary(graph: Graph, node: Node, config: TpuConfig, match: Match) -> str:
     operands, (y,) = graph.operands(node), graph.results(node)
     if any(value.constant is not None and value.size == 1 for value in operands):
         return ""
-    if not isinstance(node.operator, Add):
+    if not isinstance(node.operator, Add | Sub):
         return _never(graph, node, config, match)
     if addition(graph, node, match) is None:
-        return f"the TPU cannot add as {match} does"
+        return f"the TPU cannot {'add' if isinstance(node.operator, Add) else 'subtract'} as {match} does"
     for value in operands:
         per_channel = value.constant is not None and value.shape and value.size == value.shape[-1] == y.shape[-1]
         if value.shape != y.shape and not per_channel:
