@@ -75,4 +75,5 @@ def _mean(model, shape, axes, keep):
     size = [1 if axis in axes else length for axis, length in enumerate(shape) if keep or axis not in axes]
     zero = zero if model.rng.random() < 0.4 else int(model.rng.integers(-128, 128))
     y = model.tensor(size, scale=scale * model.rng.choice([0.25, 0.3, 0.6, 1, 1.2]), zero=zero)
-    return x, model.operator("MEAN", [x, model.constant(np.array(axes, np.int32))], [y], "ReducerOptions", keepDims=keep)
+    axes = model.constant(np.array(axes, np.int32))
+    return x, model.operator("MEAN", [x, axes], [y], "ReducerOptions", keepDims=keep)
