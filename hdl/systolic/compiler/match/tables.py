@@ -168,6 +168,7 @@ _REAL: dict[str, Callable[[Floats, np.float32], npt.NDArray[Any]]] = {
     "relu_n1_to_1": lambda x, alpha: np.clip(x, -1, 1),
     "leaky_relu": lambda x, alpha: np.where(x >= 0, x, x * alpha),
     "hard_swish": lambda x, alpha: x * np.clip(x + np.float32(3), 0, 6) / np.float32(6),
+    "hard_sigmoid": lambda x, alpha: np.clip(x * alpha + np.float32(0.5), 0, 1),
     "logistic": _sigmoid,
     "tanh": lambda x, alpha: np.tanh(x),
     "abs": lambda x, alpha: np.abs(x),

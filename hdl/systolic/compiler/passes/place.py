@@ -34,6 +34,8 @@ def place(graph: Graph, config: TpuConfig, match: Match) -> dict[str, str]:
 
 
 def _reason(graph: Graph, node: Node, config: TpuConfig, match: Match) -> str:
+    if any(value.dtype == np.int16 for value in graph.operands(node)):
+        return "the TPU has no weights with a zero point"
     if any(value.dtype != np.int8 and value.constant is None for value in (*graph.operands(node),
                                                                          *graph.results(node))):
         return "the TPU works on int8"
