@@ -338,6 +338,27 @@ def wake_word():
     return model.file([start], [model.function("LOGISTIC", model.dense(x, 1))])
 
 
+def streaming():
+    """A streaming wake word: a window over the last inputs, and a running mean of what a convolution makes of it."""
+    model = Network(np.random.default_rng(13))
+    first = model.rng.integers(-128, 128, (1, 4, 1, 16)).astype(np.int8)
+    slow = model.rng.integers(-128, 128, (1, 1, 1, 12)).astype(np.int8)
+    scale, other = 1 / 64, 0.03
+    handles = model.states(window=(first, scale, 3), slow=(slow, other, -5))
+    start = model.tensor((1, 1, 1, 16), scale=scale, zero=3)
+    old = model.tensor(first.shape, scale=scale, zero=3)
+    model.operator("READ_VARIABLE", [handles["window"]], [old])
+    window = model.join(old, start, axis=1)
+    model.assign(handles["window"], model.part(window, (0, 1, 0, 0), (1, 5, 1, 16)))
+    x = model.conv(window, 12, (5, 1), relu=RELU, same=False)
+    mean = model.tensor(slow.shape, scale=other, zero=-5)
+    model.operator("READ_VARIABLE", [handles["slow"]], [mean])
+    y = model.tensor(slow.shape, scale=other, zero=-5)
+    model.operator("ADD", [mean, x], [y], "AddOptions", fusedActivationFunction=0)
+    model.assign(handles["slow"], y)
+    return model.file([start], [model.dense(model.join(x, y), 6)])
+
+
 def attention(steps=16, size=32):
     """Mixing over time and over channels with transpositions and softmax gates, as in attention without products of
     activations by matrix."""
@@ -360,7 +381,7 @@ def mlp():
 
 NETWORKS = {each.__name__: each for each in (
     mobilenet_v1, mobilenet_v2, mobilenet_v3, efficientnet_lite, ds_cnn, resnet, unet, autoencoder, yolo, wake_word,
-    attention, mlp)}
+    streaming, attention, mlp)}
 
 
 def network(name):
