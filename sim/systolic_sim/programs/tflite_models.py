@@ -33,6 +33,7 @@ class TfliteModel:
         self.shapes, self.quantised = {}, {}
         self._codes, self._operators, self._tensors = [], [], []
         self._buffers = [schema.BufferT()]
+        self._first_values = []
 
     def tensor(self, shape, *, dtype=np.int8, scale=None, zero=None, axis=None, data=None):
         """A tensor; with ``scale`` a number or an array along ``axis``."""
@@ -87,12 +88,43 @@ class TfliteModel:
         self._operators.append(operator)
         return outputs[0]
 
+    def states(self, **first):
+        """Variables that live from run to run, by name with their first values (array, scale, zero point): tensors of
+        their handles. To be called before any operator."""
+        main, names = (self._tensors, self._operators), {}
+        self._tensors, self._operators = [], []
+        for name, (array, scale, zero) in first.items():
+            self.operator("ASSIGN_VARIABLE", [self.handle(name), self.constant(array, scale=scale, zero=zero)], [-1])
+            self._operators[-1].outputs = []
+        graph = schema.SubGraphT()
+        graph.tensors, graph.operators, graph.inputs, graph.outputs = self._tensors, self._operators, [], []
+        self._first_values.append(graph)
+        self._tensors, self._operators = main
+        self.operator("CALL_ONCE", [], [-1], "CallOnceOptions", initSubgraphIndex=1)
+        self._operators[-1].outputs = []
+        for name in first:
+            names[name] = self.handle(name)
+        return names
+
+    def handle(self, name):
+        """VAR_HANDLE of a variable."""
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.type, tensor.buffer = name.encode(), [], schema.TensorType.RESOURCE, 0
+        self._tensors.append(tensor)
+        return self.operator("VAR_HANDLE", [], [len(self._tensors) - 1], "VarHandleOptions", container=b"",
+                             sharedName=name.encode())
+
+    def assign(self, handle, x):
+        """ASSIGN_VARIABLE."""
+        self.operator("ASSIGN_VARIABLE", [handle, x], [-1])
+        self._operators[-1].outputs = []
+
     def file(self, inputs, outputs):
         """Bytes of the model."""
         graph, model = schema.SubGraphT(), schema.ModelT()
         graph.tensors, graph.operators = self._tensors, self._operators
         graph.inputs, graph.outputs = list(inputs), list(outputs)
-        model.version, model.subgraphs = 3, [graph]
+        model.version, model.subgraphs = 3, [graph, *self._first_values]
         model.operatorCodes, model.buffers = self._codes, self._buffers
         builder = flatbuffers.Builder(1024)
         builder.Finish(model.Pack(builder), b"TFL3")

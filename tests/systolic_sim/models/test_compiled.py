@@ -17,6 +17,7 @@ from systolic.tpu_config import tpu_preset
 from systolic_sim.check.program import check_program
 from systolic_sim.claims.models import run_compiled
 from systolic_sim.cycles.tpu import predict
+from systolic_sim.programs.networks import NETWORKS, network
 from systolic_sim.programs.tflite_models import random_model
 from systolic_sim.rtl.tpu import TpuRtl
 
@@ -44,6 +45,14 @@ def test_random_models(first):
     for seed in range(first, first + 8):
         graph = read_model(random_model(np.random.default_rng(seed)))
         check(graph, tpu_preset(PRESETS[seed % 4]), MATCHES[seed // 4 % 2], 2, seed)
+
+
+@pytest.mark.parametrize("preset", PRESETS[1:])
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks(name, preset):
+    compiled = check(read_model(network(name)), tpu_preset(preset), Match.LITERT, 1)
+    on_host = {step.node.kind for step in compiled.steps if not isinstance(step, TpuStep)}
+    assert on_host <= {"Softmax", "Mul", "Transpose"}
 
 
 @pytest.mark.needs("mlperf_tiny")

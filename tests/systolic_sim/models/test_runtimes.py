@@ -8,6 +8,8 @@ from systolic.compiler import CompileError
 from systolic.compiler.evaluate import evaluate
 from systolic.compiler.frontends import read_model
 from systolic.compiler.match import Match
+from systolic_sim.programs.networks import NETWORKS, network
+from systolic_sim.programs.single_operators import OPERATORS, one
 from systolic_sim.programs.tflite_models import random_model
 from systolic_sim.runtimes import runtime
 
@@ -17,9 +19,9 @@ MATCHES = (Match.LITERT, Match.REFERENCE, Match.MICRO)
 
 
 def compare(content, match, count, seed=0):
-    graph, run = read_model(content), runtime(content, match)
+    graph, run, state = read_model(content), runtime(content, match), {}
     for x in inputs(graph, count, seed):
-        found = evaluate(graph, {graph.inputs[0]: x}, match=match)[graph.outputs[0]]
+        found = evaluate(graph, {graph.inputs[0]: x}, match=match, state=state)[graph.outputs[0]]
         np.testing.assert_array_equal(found, run(x))
 
 
@@ -35,6 +37,24 @@ def test_random_models(first, match):
 @pytest.mark.parametrize("name", NAMES)
 def test_mlperf_tiny(name, match):
     compare(mlperf_tiny(name).read_bytes(), match, 200)
+
+
+@pytest.mark.parametrize("match", MATCHES)
+@pytest.mark.parametrize("name", NETWORKS)
+def test_networks(name, match):
+    compare(network(name), match, 2)
+
+
+#: What a runtime does not have.
+ABSENT = {*((name, Match.MICRO) for name in ("RELU_N1_TO_1", "RELU_0_TO_1", "NEG", "EXP")), ("ELU", Match.REFERENCE)}
+
+
+@pytest.mark.parametrize("name, match", [(name, match) for name in OPERATORS for match in MATCHES
+                                         if (name, match) not in ABSENT])
+def test_operators(name, match):
+    """Every code, of scales at random."""
+    for seed in range(10):
+        compare(one(name, seed), match, 2, seed)
 
 
 def test_damaged_files_are_refused_or_read():

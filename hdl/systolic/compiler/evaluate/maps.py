@@ -17,8 +17,8 @@ from ..graph.operators import (
     Sub,
     Transpose,
 )
-from ..match import Match, table
-from ..match.elementwise import mean_multiplier, xnnpack_multipliers
+from ..match import Match, averaged, table
+from ..match.elementwise import xnnpack_multipliers
 from ..match.tables import double_rounded
 from ..quantise import quantise_multiplier
 from .products import windows
@@ -100,21 +100,7 @@ def average_pool(graph: Graph, node: Node, values: tuple[Int8Array, ...], match:
     assert isinstance(operator, AveragePool)
     sums = windows(x.astype(np.int64), operator.kernel, operator, 0).sum(axis=(3, 4))
     counts = windows(np.ones((1, *x.shape[1:3], 1), np.int64), operator.kernel, operator, 0).sum(axis=(3, 4))
-    if match is Match.ONNXRUNTIME:
-        return _real_average(graph, node, sums, counts)
-    return _clamped(node, _halves_away(sums, counts))
-
-
-def _halves_away(sums: Ints, counts: Ints) -> Ints:
-    result: Ints = np.sign(sums) * ((np.abs(sums) + counts // 2) // counts)
-    return result
-
-
-def _real_average(graph: Graph, node: Node, sums: Ints, counts: Ints) -> Int8Array:
-    (x_scale, x_zero), (scale, zero) = graph.operands(node)[0].scale, graph.results(node)[0].scale
-    real = np.float32(x_scale) * (sums - x_zero * counts).astype(np.float32) / counts.astype(np.float32)
-    result: Int8Array = np.clip(np.rint(real / np.float32(scale)) + zero, -128, 127).astype(np.int8)
-    return result
+    return averaged(graph, node, match, sums, counts).astype(np.int8)
 
 
 def max_pool(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) -> Int8Array:
@@ -128,20 +114,9 @@ def mean(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) 
     """Mean over axes."""
     (x,), operator = values, node.operator
     assert isinstance(operator, Mean)
-    (x_scale, x_zero), (scale, zero) = graph.operands(node)[0].scale, graph.results(node)[0].scale
     sums = x.astype(np.int64).sum(axis=operator.axes, keepdims=operator.keep_dims)
     count = int(np.prod([x.shape[axis] for axis in operator.axes], dtype=np.int64))
-    if match is Match.ONNXRUNTIME:
-        return _real_average(graph, node, sums, np.asarray(count))
-    if match is Match.LITERT:
-        real = np.float32(x_scale) / np.float32(scale) / np.float32(count)
-        rounded = np.rint((sums - x_zero * count).astype(np.float32) * real).astype(np.int64)
-        result: Int8Array = np.clip(rounded + zero, -128, 127).astype(np.int8)
-        return result
-    multiplier, shift = mean_multiplier(x_scale / scale, count)
-    averages = double_rounded(sums - x_zero * count, multiplier, shift) + zero
-    codes: Int8Array = np.clip(averages, -128, 127).astype(np.int8)
-    return codes
+    return averaged(graph, node, match, sums, count).astype(np.int8)
 
 
 def unary(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) -> Int8Array:

@@ -36,9 +36,14 @@ def int8_softmax(x: Int8Array, beta: float, inputs: tuple[float, int], outputs: 
 
 
 def _by_table(x: Int8Array, inputs: tuple[float, int], outputs: tuple[float, int]) -> Int8Array:
-    """ONNX Runtime: dequantised, computed, quantised."""
-    real = np.float32(inputs[0]) * (x.astype(np.int64) - inputs[1]).astype(np.float32)
-    codes = np.rint(real_softmax(real) / np.float32(outputs[0])) + outputs[1]
+    """ONNX Runtime: a table of exponentials, as large as their sum allows, and whole codes for 1."""
+    most = np.float64(np.finfo(np.float32).max / np.float32(x.shape[-1]))
+    above = (np.log(most) - 5) / np.float64(np.float32(inputs[0]))
+    table = np.exp((np.arange(-255, 1) + above) * np.float64(np.float32(inputs[0]))).astype(np.float32)
+    terms = table[x.astype(np.int64) - x.max(axis=-1, keepdims=True) + 255]
+    with np.errstate(over="ignore"):
+        scaled = terms * np.floor(np.float32(1) / np.float32(outputs[0]))
+    codes = np.rint(scaled / terms.sum(axis=-1, keepdims=True, dtype=np.float32)) + outputs[1]
     result: Int8Array = np.clip(codes, -128, 127).astype(np.int8)
     return result
 

@@ -71,9 +71,12 @@ def _weighted(node: Node, operands: Sequence[Value], results: Sequence[Value], o
     """Weights and bias constant, one or ``outputs`` scales on the last axis; no sum beyond 32 bits."""
     x, weights, bias = operands
     _per_tensor(node, (x, *results))
-    _int8(node, (weights,))
+    if weights.dtype != np.int16:
+        _int8(node, (weights,))
     if weights.constant is None or bias.constant is None or bias.dtype != np.int32:
         raise _error(node, "weights and bias must be constant, int8 and int32")
+    if np.abs(weights.constant.astype(np.int64)).max() > 255:
+        raise _error(node, "weights less their zero point must be from -255 to 255")
     _shaped(node, bias, (outputs,))
     assert weights.quantisation is not None
     if weights.quantisation.axis not in (None, len(weights.shape) - 1) or weights.quantisation.zero_point.any():

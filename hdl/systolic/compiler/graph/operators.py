@@ -160,9 +160,10 @@ class Unary(Operator):
     ----------
     function : str
         ``relu``, ``relu6``, ``relu_0_to_1``, ``relu_n1_to_1``, ``leaky_relu``, ``hard_swish``, ``logistic``, ``tanh``,
-        ``abs``, ``neg``, ``elu``, ``exp``, ``sqrt``, ``rsqrt``, ``square``, or ``requantise`` for another scale alone.
+        ``abs``, ``neg``, ``elu``, ``exp``, ``sqrt``, ``rsqrt``, ``square``, ``hard_sigmoid``, or ``requantise`` for
+        another scale alone.
     alpha : float
-        Slope or scale of ``leaky_relu`` and ``elu``.
+        Slope or scale of ``leaky_relu``, ``elu`` and ``hard_sigmoid``.
     """
 
     function: str

@@ -6,21 +6,25 @@
                                         └▶ host: its node
 """
 
+import bisect
 import dataclasses
+
+import numpy as np
 
 from ...tpu_config import TpuConfig
 from ..builder import Builder
 from ..compiled import CompiledModel, HostStep, TpuStep
 from ..errors import CompileError
 from ..graph import Graph, Node
-from ..graph.operators import AssignVariable, AveragePool, Conv2D, MaxPool, ReadVariable
+from ..graph.operators import AssignVariable, Conv2D, ReadVariable
 from ..image import Variable
 from ..layout import Layout
 from ..match import Match
-from ..passes import Segment, fold, order, place, segments
+from ..passes import Segment, fold, order, place, segment, segments
 from . import memory_plan
+from .elementwise import copy
 from .nodes import fused, lower_node
-from .places import Map
+from .places import Map, Storage
 from .schedule import merged, ordered
 from .shapes import layout_of, plain
 from .stripes import first_rows
@@ -58,55 +62,136 @@ def compile_graph(graph: Graph, config: TpuConfig, *, match: Match = Match.LITER
         If it does not fit; the message says what needs how much.
     """
     graph = order(fold(graph))
-    parts, builder = segments(graph, place(graph, config, match)), Builder(config)
+    host = place(graph, config, match)
+    while True:
+        try:
+            return _compiled(graph, config, match, host)
+        except _NoRoom as error:
+            if not error.nodes:
+                raise
+            reason = (f"it needs {error.needed:,} bytes of the unified buffer at the same time, which has "
+                      f"{config.buffer_size:,}")
+            host |= dict.fromkeys(error.nodes, reason)
+
+
+def _compiled(graph: Graph, config: TpuConfig, match: Match, host: dict[str, str]) -> CompiledModel:
+    """With these nodes on the host."""
+    parts, builder = segments(graph, host), Builder(config)
     memory, steps = Variables(builder, graph), list[TpuStep | HostStep]()
     for part in parts:
         if part.reason:
             steps.append(HostStep(node=part.nodes[0], reason=part.reason))
         else:
-            steps.append(_Program(builder, graph, match, part, memory, len([
-                each for each in steps if isinstance(each, TpuStep)])).compile())
+            _append(builder, graph, match, part, memory, steps)
     if not any(isinstance(each, TpuStep) for each in steps):
         builder.end()
     return CompiledModel(graph=graph, config=config, match=match, image=builder.image(), steps=tuple(steps))
 
 
+def _append(builder: Builder, graph: Graph, match: Match, part: Segment, memory: Variables,
+            steps: list[TpuStep | HostStep]) -> None:
+    """The program of a segment; or of its parts, cut where all that passes from one to the next is too large for the
+    buffer, and lies in memory anyway: each then has the bands that suit it."""
+    made = _Program(builder, graph, match, part, memory, sum(isinstance(each, TpuStep) for each in steps))
+    found = made.compile()
+    if isinstance(found, TpuStep):
+        steps.append(found)
+        return
+    for each in apart(graph, part, found):
+        _append(builder, graph, match, each, memory, steps)
+
+
+class _Fits(CompileError):
+    """A plan was tried, and fits: what was placed for it is forgotten."""
+
+
 class _NoRoom(CompileError):
-    """The buffer has no room for all that is needed at the same time."""
+    """The buffer has no room for all that is needed at the same time.
+
+    Members
+    -------
+    needed : int
+        Bytes where the most is needed.
+    nodes : tuple of str
+        What the host has to do instead; empty if that is not known, or is no help.
+    """
 
     def __init__(self, text: str, tasks: list[Task]) -> None:
         super().__init__(text)
-        self._tasks = tasks
+        self.nodes: tuple[str, ...] = ()
+        self._tasks, self._life = tasks, memory_plan.lives(tasks)
+        self._needed = np.zeros(len(tasks), np.int64)
+        for storage, (first, last) in self._life.items():
+            self._needed[first:last + 1] += storage.size
+        self.needed, self._worst = int(self._needed.max()), int(self._needed.argmax())
 
-    def largest(self, names: set[str]) -> str:
-        """Of the values with these names, the largest where the most is needed; empty if there is none."""
-        life = memory_plan.lives(self._tasks)
-        needed = [0] * len(self._tasks)
-        for storage, (first, last) in life.items():
-            for number in range(first, last + 1):
-                needed[number] += storage.size
-        worst = needed.index(max(needed))
-        there = [storage for storage, (first, last) in life.items() if first <= worst <= last and storage.name in names]
-        return max(there, key=lambda storage: storage.size).name if there else ""
+    def too_large(self, names: set[str], size: int) -> list[str]:
+        """Of the values with these names, the largest where the most is needed, and so on until what is left has as
+        many bytes as given; none if these values are no help."""
+        needed, found = self._needed.copy(), list[str]()
+        while needed.max() > size:
+            worst = int(needed.argmax())
+            there = [storage for storage, (first, last) in self._life.items()
+                     if first <= worst <= last and storage.name in names - {*found}]
+            if not there:
+                break
+            largest = max(there, key=lambda storage: storage.size)
+            found.append(largest.name)
+            first, last = self._life[largest]
+            needed[first:last + 1] -= largest.size
+        return found
+
+    def blame(self, graph: Graph, part: Segment) -> None:
+        """Say which nodes the host has to do: that of the task where the most is needed; or one that keeps the largest
+        value there, and all that share a variable with it."""
+        by_name = {node.name: node for node in part.nodes}
+        there = [storage for storage, (first, last) in self._life.items() if first <= self._worst <= last]
+        around = sorted(range(len(self._tasks)), key=lambda number: abs(number - self._worst))
+        largest = {each.name for each in sorted(there, key=lambda storage: -storage.size)[:1]}
+        rigid = [node for node in part.nodes if node.kind not in _BANDED | _VIEWS and largest & {
+            *node.inputs, *node.outputs}]
+        found = rigid[:1] or [by_name[name] for name in (self._tasks[number].node for number in around)
+                              if name in by_name][:1]
+        variables = {node.operator.variable for node in found
+                     if isinstance(node.operator, ReadVariable | AssignVariable)}
+        self.nodes = tuple(node.name for node in graph if node in found or (
+            isinstance(node.operator, ReadVariable | AssignVariable) and node.operator.variable in variables))
 
 
 def candidates(graph: Graph, part: Segment) -> set[str]:
-    """Values that can pass through the buffer in bands: made and read by windows and sums alone."""
+    """Values that can pass through the buffer in bands, as far as those who make and read them are concerned; of a
+    value whose bytes are another's, too, those who read that."""
     made = {name: node for node in part.nodes for name in node.outputs}
     readers: dict[str, list[Node]] = {}
     for node in part.nodes:
         for name in node.inputs:
             readers.setdefault(name, []).append(node)
-    def fits(name: str) -> bool:
-        maker = made[name].operator if name in made else None
-        if isinstance(maker, AveragePool | MaxPool) and any(map(any, maker.padding)):
-            return False
-        return (layout_of(graph.values[name].shape)[1] == 1 and (maker is None or maker.kind in _BANDED)
-                and all(node.kind in _BANDED for node in readers.get(name, [])))
-    return {name for name in {*part.inputs, *made} if fits(name)}
+
+    def read(name: str) -> bool:
+        return all(node.kind in _BANDED or (node.kind in _VIEWS and read(node.outputs[0]))
+                   for node in readers.get(name, []))
+    return {name for name in {*part.inputs, *made} if read(name) and (name not in made or made[name].kind in _BANDED)}
 
 
-_BANDED = {"Conv2D", "DepthwiseConv2D", "AveragePool", "MaxPool", "Add", "Unary"}
+def apart(graph: Graph, part: Segment, names: set[str]) -> list[Segment]:
+    """A segment, cut wherever only values with these names, and such as are in memory already, pass from one node to a
+    later one."""
+    last: dict[str, int] = {}
+    for number, node in enumerate(part.nodes):
+        last |= dict.fromkeys(node.inputs, number)
+    open_, cuts = set[str](), [0]
+    for number, node in enumerate(part.nodes):
+        open_ = {name for name in (*open_, *node.outputs) if last.get(name, 0) > number}
+        if open_ and open_ <= names and number + 1 < len(part.nodes):
+            cuts.append(number + 1)
+    return [segment(graph, list(part.nodes[begin:end])) for begin, end in zip(
+        cuts, [*cuts[1:], len(part.nodes)], strict=True)]
+
+
+#: Operators that can work on bands of rows, and those whose output has bytes of their input.
+_BANDED = {"Conv2D", "DepthwiseConv2D", "TransposeConv2D", "Dense", "AveragePool", "MaxPool", "Add", "Sub", "Mul",
+           "Unary", "Pad", "Concatenate", "ResizeNearest", "Mean"}
+_VIEWS = {"Reshape", "Transpose", "Slice"}
 
 
 class _Program:
@@ -118,6 +203,7 @@ class _Program:
         self._part, self._memory, self._number = part, memory, number
         self._inputs: dict[str, str] = {}
         self._variables = {name: self._variable(name) for name in part.inputs}
+        self._declare()
 
     def _variable(self, name: str) -> Variable:
         """Where an input is: if the host writes it, with the border that suits."""
@@ -130,25 +216,56 @@ class _Program:
             self._inputs[name] = name
         return variable
 
-    def compile(self) -> TpuStep:
-        """Emit it. What the buffer has no room for passes through it in bands, the largest values first."""
+    def compile(self) -> TpuStep | set[str]:
+        """Emit it. What the buffer has no room for passes through it in bands, the largest values first. If the segment
+        can be cut there: the names of these values."""
+        try:
+            with self._builder.attempt():
+                return self._compile({}, 0)
+        except _NoRoom as error:
+            names = {*error.too_large(candidates(self._graph, self._part), self._builder.config.buffer_size)}
+            if len(apart(self._graph, self._part, names)) > 1:
+                return names
+            spilled = self._spilled(error)
+        bands = [self._builder.config.buffer_size // part for part in _BANDS]
+        tight = self._fits(spilled, bands[-1]) is not None
+        best = bisect.bisect_left(bands, True, hi=len(bands) - 1,
+                                  key=lambda band: self._fits(spilled, band, tight=tight) is None)
+        return self._compile(spilled, bands[best], tight=tight)
+
+    def _declare(self) -> None:
+        """Variables in memory that live on."""
         for name in self._part.outputs:
             self._memory.output(name)
         for node in self._part.nodes:
             if isinstance(node.operator, ReadVariable | AssignVariable):
                 self._memory.state(node.operator.variable)
-        spilled, bands = dict[str, int](), [self._builder.config.buffer_size // part for part in _BANDS]
-        while True:
-            for band in bands if spilled else bands[-1:]:
-                try:
-                    with self._builder.attempt():
-                        return self._compile(spilled, band)
-                except _NoRoom as error:
-                    last = error
-            name = last.largest(candidates(self._graph, self._part) - set(spilled))
-            if not name:
-                raise last
-            spilled[name] = self._address(name)
+
+    def _spilled(self, error: "_NoRoom") -> dict[str, int]:
+        """Addresses in memory of the values that pass through in bands: enough for the smallest bands to fit."""
+        spilled, names = dict[str, int](), candidates(self._graph, self._part)
+        size = self._builder.config.buffer_size
+        found: _NoRoom | None = error
+        while found is not None:
+            # A plan that does not fit though there are bytes enough has them in pieces.
+            more = found.too_large(names - set(spilled), min(size, found.needed - 1))
+            if not more:
+                found.blame(self._graph, self._part)
+                raise found
+            spilled |= {name: self._address(name) for name in more}
+            found = self._fits(spilled, size // _BANDS[-1], tight=True)
+        return spilled
+
+    def _fits(self, spilled: dict[str, int], band: int, *, tight: bool = False) -> "_NoRoom | None":
+        """None if it does."""
+        try:
+            with self._builder.attempt():
+                self._plan(spilled, band, tight=tight)
+                raise _Fits("undone")
+        except _NoRoom as error:
+            return error
+        except _Fits:
+            return None
 
     def _address(self, name: str) -> int:
         """In memory, of a value that does not fit into the buffer."""
@@ -156,9 +273,11 @@ class _Program:
             return self._variables[name].address
         if name in self._part.outputs:
             return self._memory.output(name).address
-        return self._builder.memory.take(layout_of(self._graph.values[name].shape)[0].size).base
+        layout, images = layout_of(self._graph.values[name].shape)
+        return self._builder.memory.take(layout.size * images).base
 
-    def _compile(self, spilled: dict[str, int], band: int) -> TpuStep:
+    def _plan(self, spilled: dict[str, int], band: int, *, tight: bool) -> list[Task]:
+        """Tasks in order, and addresses of what they touch."""
         builder, part = self._builder, self._part
         self._lowerer = lowerer = Lowerer(
             builder, self._graph, self._match, spilled=spilled, band=band,
@@ -173,18 +292,22 @@ class _Program:
                 self._node(node, followers.get(node.name))
         for name in part.outputs:
             self._output(name)
-        tasks = ordered(merged(_loaded(lowerer.steps, self._pending)))
+        tasks = ordered(merged(_loaded(lowerer.steps, self._pending)), tight=tight)
         try:
             memory_plan.place(tasks, size=builder.config.buffer_size, alignment=builder.config.banks)
         except CompileError as error:
             raise _NoRoom(str(error), tasks) from error
+        return tasks
+
+    def _compile(self, spilled: dict[str, int], band: int, *, tight: bool = False) -> TpuStep:
+        builder, part, tasks = self._builder, self._part, self._plan(spilled, band, tight=tight)
         layers: list[str] = []
         emitter = Emitter(builder)
         for task in tasks:
             task.emit(emitter)
             layers += [task.node] * (len(builder.operations) - len(layers))
         builder.end()
-        builder.macs += lowerer.macs
+        builder.macs += self._lowerer.macs
         return TpuStep(program=self._number, inputs=self._inputs, outputs={name: name for name in part.outputs},
                        layers=(*layers, ""))
 
@@ -243,17 +366,25 @@ class _Program:
         self._store(node, name, self._memory.output(name).address)
 
     def _store(self, node: Node, name: str, address: int) -> None:
-        lowerer = self._lowerer
-        if lowerer.maps[name].in_memory:
+        lowerer, found = self._lowerer, self._lowerer.maps[name]
+        if found.in_memory:
+            self._store_bands(node, found, address)
             return
-        made = plain(lowerer, node, lowerer.maps[name])
+        made = plain(lowerer, node, found)
         size = made.layout.size * made.images
         lowerer.steps.append(Step(stores=[lowerer.copy("write_host_memory", node.name, address, dataclasses.replace(
             made, offset=made.offset + made.layout.offset), 0, size)]))
 
+    def _store_bands(self, node: Node, x: Map, address: int) -> None:
+        """A map in memory, copied there through the buffer if it lies elsewhere."""
+        if x.plain and x.storage.address + x.offset == address:
+            return
+        layout = Layout.of(x.height, x.width, x.channels)
+        storage = Storage(f"{node.name} output", layout.size * x.images, address, memory=True)
+        copy(self._lowerer, node, x, Map(storage=storage, layout=layout, images=x.images, image_stride=layout.size))
+
 
 def _tiles(kernels: list[Kernel], layout: Layout, rows: int) -> int:
-    from .places import Storage
     return sum(cut(kernel, Map(storage=Storage("", 0), layout=layout), rows).tiles for kernel in kernels)
 
 

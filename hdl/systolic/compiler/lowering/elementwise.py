@@ -13,9 +13,9 @@ from ..match import Rounded, addition, average, table
 from ..quantise import identity
 from .places import Access, Map, Storage
 from .tasks import Emitter, Lowerer, Step, Task
-from .windows import Kernel, bands, ceil_div
+from .windows import Kernel, bands, ceil_div, split
 
-__all__ = ["IDENTITY", "add", "apply", "copy", "mean", "pool", "unary"]
+__all__ = ["IDENTITY", "add", "apply", "copy", "mean", "pool", "rows", "table_of", "unary"]
 
 #: What changes no code.
 IDENTITY = Rounded("single", identity())
@@ -57,17 +57,26 @@ def flat(*maps: Map) -> list[Map]:
 def window(lowerer: Lowerer, node: Node, x: Map, out: Map, kernel: Kernel, rounded: Rounded, *, maximum: bool = False,
            looked: Storage | None = None, loads: tuple[Task, ...] = ()) -> None:
     """Steps of ``pool`` on one image: windows without padding, from the first pixel on."""
-    parameters, load = lowerer.constant(node, rounded.scale.records())
-    groups = channel_groups(lowerer, (x,), out, kernel.size[0] * kernel.size[1])
     for begin, height in bands(lowerer, kernel, x, out):
         here, before = lowerer.band_in(node, x, *kernel.inputs(begin, height))
         there, after = lowerer.band_out(node, out, begin, height)
-        for first, rows in pieces(out, begin, height, lowerer.cuts.get(out.storage.name, 0)):
-            for group in groups:
-                a, b = (each.channel_slice(*group) if len(groups) > 1 else each for each in (here, there))
-                task = _window(node, a, b, kernel, rounded, (first, rows), parameters, looked, maximum=maximum)
-                lowerer.steps.append(Step(vector=[task], loads=[load, *loads, *before]))
+        rows(lowerer, node, here, there, kernel, rounded, (begin, height), maximum=maximum, looked=looked,
+             loads=(*loads, *before))
         lowerer.steps[-1].stores += after
+
+
+def rows(lowerer: Lowerer, node: Node, x: Map, out: Map, kernel: Kernel, rounded: Rounded, part: tuple[int, int], *,
+         maximum: bool = False, looked: Storage | None = None, loads: tuple[Task, ...] = ()) -> None:
+    """Steps of ``pool`` for some rows of an output, of maps that are in the buffer."""
+    parameters, load = lowerer.constant(node, rounded.scale.records())
+    groups = [(0, out.channels)]
+    if part == (0, out.height):
+        groups = channel_groups(lowerer, (x,), out, kernel.size[0] * kernel.size[1])
+    for first, count in pieces(out, *part, lowerer.cuts.get(out.storage.name, 0)):
+        for group in groups:
+            a, b = (each.channel_slice(*group) if len(groups) > 1 else each for each in (x, out))
+            task = _window(node, a, b, kernel, rounded, (first, count), parameters, looked, maximum=maximum)
+            lowerer.steps.append(Step(vector=[task], loads=[load, *loads]))
 
 
 def _window(node: Node, x: Map, out: Map, kernel: Kernel, rounded: Rounded, part: tuple[int, int], parameters: Storage,
@@ -90,13 +99,19 @@ def _window(node: Node, x: Map, out: Map, kernel: Kernel, rounded: Rounded, part
 
 def apply(lowerer: Lowerer, node: Node, x: Map, out: Map, codes: npt.NDArray[np.int8] | None = None) -> None:
     """Copy a map, through a table of 256 codes if there is one."""
-    looked, loads = None, ()
-    if codes is not None:
-        looked, load = lowerer.constant(node, codes.tobytes())
-        loads = (load,)  # type: ignore[assignment]
+    looked, loads = table_of(lowerer, node, codes)
     x, out = flat(x, out)
     for here, there in zip(x.each(), out.each(), strict=True):
         window(lowerer, node, here, there, Kernel(size=(1, 1)), IDENTITY, looked=looked, loads=loads)
+
+
+def table_of(lowerer: Lowerer, node: Node,
+             codes: npt.NDArray[np.int8] | None) -> tuple[Storage | None, tuple[Task, ...]]:
+    """A table in the buffer and the task that loads it, if there is one."""
+    if codes is None:
+        return None, ()
+    looked, load = lowerer.constant(node, codes.tobytes())
+    return looked, (load,)
 
 
 def copy(lowerer: Lowerer, node: Node, x: Map, out: Map) -> None:
@@ -113,13 +128,30 @@ def pool(lowerer: Lowerer, node: Node, x: Map, out: Map) -> None:
     """AveragePool and MaxPool: where windows reach over the edge, by zones whose windows have as many pixels."""
     operator = node.operator
     assert isinstance(operator, AveragePool | MaxPool)
+    kernel = Kernel(size=operator.kernel, strides=operator.strides, padding=operator.padding)
     for here, there in zip(x.each(), out.each(), strict=True):
-        for top, y_zone, height in zones(here.height, there.height, operator, 0):
-            for left, x_zone, width in zones(here.width, there.width, operator, 1):
-                kernel = Kernel(size=(height, width), strides=operator.strides)
-                rounded = _pooled(lowerer, node, operator, height * width)
-                window(lowerer, node, _part(here, (top, left), None), _part(there, (y_zone[0], x_zone[0]), (
-                    y_zone[1], x_zone[1])), kernel, rounded, maximum=isinstance(operator, MaxPool))
+        for begin, height in bands(lowerer, kernel, here, there):
+            a, before = lowerer.band_in(node, here, *kernel.inputs(begin, height))
+            b, after = lowerer.band_out(node, there, begin, height)
+            for y_zone in zones(here.height, there.height, operator, 0):
+                if begin < sum(y_zone[1]) and y_zone[1][0] < begin + height:
+                    _zone(lowerer, node, a, b, operator, (begin, height), y_zone, tuple(before))
+            lowerer.steps[-1].stores += after
+
+
+def _zone(lowerer: Lowerer, node: Node, x: Map, out: Map, operator: AveragePool | MaxPool, band: tuple[int, int],
+          zone: tuple[int, tuple[int, int], int], loads: tuple[Task, ...]) -> None:
+    """Those rows of a zone that are in a band."""
+    top, (first, count), size = zone
+    begin, end = max(first, band[0]), min(first + count, sum(band))
+    top += (begin - first) * operator.strides[0]
+    for left, (column, columns), width in zones(x.width, out.width, operator, 1):
+        kernel = Kernel(size=(size, width), strides=operator.strides)
+        rounded = _pooled(lowerer, node, operator, size * width)
+        here = x.part((top, left, 0), (x.height - top, x.width - left, x.channels))
+        there = out.part((begin, column, 0), (end - begin, columns, out.channels))
+        rows(lowerer, node, here, there, kernel, rounded, (0, end - begin), maximum=isinstance(operator, MaxPool),
+             loads=loads)
 
 
 def _pooled(lowerer: Lowerer, node: Node, operator: AveragePool | MaxPool, count: int) -> Rounded:
@@ -147,16 +179,6 @@ def zones(length: int, outputs: int, operator: AveragePool | MaxPool,
         first = out
 
 
-def _part(x: Map, first: tuple[int, int], size: tuple[int, int] | None) -> Map:
-    """Pixels from (y, x) on."""
-    layout = x.layout
-    height, width = size or (layout.height - first[0], layout.width - first[1])
-    made = Layout(height=height, width=width, channels=layout.channels, x_stride=layout.x_stride,
-                  y_stride=layout.y_stride)
-    return dataclasses.replace(x, layout=made, offset=x.offset + layout.offset + first[0] * layout.y_stride
-                               + first[1] * layout.x_stride)
-
-
 def mean(lowerer: Lowerer, node: Node, x: Map, out: Map) -> None:
     """Mean over height and width."""
     operator = node.operator
@@ -178,7 +200,8 @@ def add(lowerer: Lowerer, node: Node, first: Map, second: Map, out: Map, loads: 
     if len(groups) == 1:
         first, second, out = flat(first, second, out)
     for a, b, c in zip(first.each(), second.each(), out.each(), strict=True):
-        for begin, height in bands(lowerer, Kernel(size=(1, 1)), a if a.in_memory else b, c):
+        row = sum(each.layout.y_stride for each in (a, b, c) if each.in_memory)
+        for begin, height in split(lowerer, c.height, row):
             (here, before), (other, also) = (lowerer.band_in(node, each, begin, height) for each in (a, b))
             there, after = lowerer.band_out(node, c, begin, height)
             for row, rows in pieces(c, begin, height, cut):

@@ -1,5 +1,6 @@
 """From nodes to steps: which function lowers which operator, and where its values are."""
 
+import dataclasses
 from collections import Counter
 
 import numpy as np
@@ -95,7 +96,7 @@ def _in_place(lowerer: Lowerer, node: Node) -> Map | None:
 
 
 def _binary(lowerer: Lowerer, node: Node) -> None:
-    """Add, Sub and Mul: with one number, a table; else the sum of two maps."""
+    """Add, Sub and Mul: with one number, a table; else the sum of two maps, of which Sub complements the second."""
     graph = lowerer.graph
     operands = graph.operands(node)
     single = next((number for number, value in enumerate(operands) if value.constant is not None and value.size == 1),
@@ -106,10 +107,13 @@ def _binary(lowerer: Lowerer, node: Node) -> None:
         return
     out = _in_place(lowerer, node) or _output(lowerer, node.outputs[0])
     maps, loads = [], []
-    for value in operands:
+    for number, value in enumerate(operands):
+        negative = isinstance(node.operator, Sub) and number == 1
         if value.constant is None:
-            maps.append(lowerer.maps[value.name])
+            x = lowerer.maps[value.name]
+            maps.append(shapes.complemented(lowerer, node, x) if negative else x)
         else:
+            value = dataclasses.replace(value, constant=~value.constant) if negative else value
             made, load = shapes.constant_map(lowerer, node, value, out)
             maps.append(made)
             loads.append(load)

@@ -21,12 +21,15 @@ class Storage:
         Its first byte; -1 until the memory plan is made.
     memory : bool
         Whether it is in memory, and its address is there.
+    band : bool
+        Whether it has some rows of a map in memory.
     """
 
     name: str
     size: int
     address: int = -1
     memory: bool = False
+    band: bool = False
 
 
 @dataclasses.dataclass(frozen=True)
@@ -122,6 +125,14 @@ class Map:
         return Access(self.storage, base + first * layout.y_stride,
                       base + (end - 1) * layout.y_stride + (layout.width - 1) * layout.x_stride + layout.channels,
                       *((layout.x_stride, layout.channels) if even else ()))
+
+    def part(self, first: tuple[int, int, int], size: tuple[int, int, int]) -> "Map":
+        """Pixels and channels from (y, x, channel) on, so many rows, columns and channels: the same bytes."""
+        layout = self.layout
+        made = Layout(height=size[0], width=size[1], channels=size[2], x_stride=layout.x_stride,
+                      y_stride=layout.y_stride)
+        return dataclasses.replace(self, layout=made, offset=self.offset + layout.offset + first[2]
+                                   + first[0] * layout.y_stride + first[1] * layout.x_stride)
 
     def channel_slice(self, first: int, count: int) -> "Map":
         """Channels from ``first`` on, of every pixel: the same bytes."""

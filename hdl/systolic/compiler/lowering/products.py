@@ -17,7 +17,7 @@ from .records import Records
 from .stripes import Cost
 from .taps import Taps, taps
 from .tasks import Emitter, Lowerer, Step, Task, per_output
-from .windows import Cut, Kernel, bands, ceil_div, cut
+from .windows import Cut, Kernel, bands, ceil_div, cut, split
 
 __all__ = ["conv", "dense", "depthwise", "transposed"]
 
@@ -201,20 +201,29 @@ def _weights(lowerer: Lowerer, node: Node) -> Int8Array:
 
 def _product(lowerer: Lowerer, node: Node, x: Map, out: Map, kernel: Kernel, w: Int8Array, rounded: Rounded,
              table: Int8Array | None) -> None:
+    begin = len(lowerer.steps)
+    made = _products(lowerer, node, x, out, kernel, w, rounded, table)
+    for each in made:
+        emit_product(lowerer, each)
+    _spread(lowerer, made[0].records, begin)
+
+
+def _products(lowerer: Lowerer, node: Node, x: Map, out: Map, kernel: Kernel, w: Int8Array, rounded: Rounded,
+              table: Int8Array | None) -> list[Product]:
+    """One per image."""
     arch = lowerer.config.matrix.arch
     way = cut(kernel, x, arch.rows)
     tiles = lowerer.builder.tiles(cut_tiles(lowerer.config, way.weights(w, x)))
-    records, begin = Records.of(lowerer, node, rounded, out, arch.cols), len(lowerer.steps)
+    records = Records.of(lowerer, node, rounded, out, arch.cols)
     looked, more = _table(lowerer, node, table)
     counts = _counts(w.shape[3], arch.cols)
-    for here, there in zip(x.each(), out.each(), strict=True):
-        emit_product(lowerer, Product(
-            node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(w.shape[3], arch.cols),
-            fields=lambda x, part: way.fields(kernel, x, arch.rows, part) | counts,
-            records=records, loads=(*records.loads, *more), rounded=rounded, table=looked,
-            padding=lowerer.graph.operands(node)[0].scale[1], beyond=-way.depth % arch.rows))
-    _spread(lowerer, records, begin)
     lowerer.macs += out.images * out.height * out.width * w.size
+    return [Product(
+        node=node, x=here, out=there, kernel=kernel, tiles=tiles, sums=_sums(w.shape[3], arch.cols),
+        fields=lambda x, part: way.fields(kernel, x, arch.rows, part) | counts,
+        records=records, loads=(*records.loads, *more), rounded=rounded, table=looked,
+        padding=lowerer.graph.operands(node)[0].scale[1], beyond=-way.depth % arch.rows)
+        for here, there in zip(x.each(), out.each(), strict=True)]
 
 
 def depthwise(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array | None = None) -> None:
@@ -269,6 +278,7 @@ def transposed(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array 
     assert isinstance(operator, TransposeConv2D)
     (sy, sx), ((top, _), (left, _)) = operator.strides, operator.padding
     rounded, zero = product(lowerer.graph, node, lowerer.match), lowerer.graph.operands(node)[0].scale[1]
+    phases = []
     for py in range(min(sy, out.height)):
         for px in range(min(sx, out.width)):
             taps = [_taps(w.shape[axis], step, before, place) for axis, step, before, place in (
@@ -283,8 +293,55 @@ def transposed(lowerer: Lowerer, node: Node, x: Map, out: Map, table: Int8Array 
             kernel = Kernel(size=(chosen.shape[0], chosen.shape[1]), padding=tuple(  # type: ignore[arg-type]
                 (each[1], max(count + each_size - 1 - each[1] - length, 0)) for each, count, each_size, length in zip(
                     taps, size, chosen.shape[:2], (x.height, x.width), strict=True)))
-            _product(lowerer, node, x, _phase(out, (py, px), (sy, sx), size), kernel, chosen,
-                     Rounded(rounded.rounding, scale), table)
+            phases.append(Phase((py, px), (sy, sx), (size[0], size[1]), kernel, chosen,
+                                Rounded(rounded.rounding, scale)))
+    if x.in_memory or out.in_memory:
+        _in_bands(lowerer, node, x, out, phases, table)
+        return
+    for phase in phases:
+        _product(lowerer, node, x, phase.of(out), phase.kernel, phase.weights, phase.rounded, table)
+
+
+@dataclasses.dataclass(frozen=True)
+class Phase:
+    """One place between the strides of a transposed convolution: (y, x), strides, outputs there, and what convolution
+    makes them."""
+
+    place: tuple[int, int]
+    strides: tuple[int, int]
+    size: tuple[int, int]
+    kernel: Kernel
+    weights: Int8Array
+    rounded: Rounded
+
+    def of(self, out: Map) -> Map:
+        """Its pixels of an output."""
+        return _phase(out, self.place, self.strides, self.size)
+
+
+def _in_bands(lowerer: Lowerer, node: Node, x: Map, out: Map, phases: list[Phase], table: Int8Array | None) -> None:
+    """A transposed convolution by bands of rows, each of all phases."""
+    stride = phases[0].strides[0]
+    made = [_products(lowerer, node, x, each.of(out), each.kernel, each.weights, each.rounded, table)
+            for each in phases]
+    around, start = max(each.kernel.size[0] for each in phases) + 1, len(lowerer.steps)
+    row = x.layout.y_stride * x.in_memory + stride * out.layout.y_stride * out.in_memory
+    for image, (here, there) in enumerate(zip(x.each(), out.each(), strict=True)):
+        for first, count in split(lowerer, max(each.size[0] for each in phases), row,
+                                  around * x.layout.y_stride * x.in_memory):
+            spans = [each.kernel.inputs(first, count) for each in phases]
+            low, high = min(begin for begin, _ in spans), max(map(sum, spans))
+            a, loads = lowerer.band_in(node, here, low, high - low)
+            b, stores = lowerer.band_out(node, there, first * stride, min(count * stride, out.height - first * stride))
+            begin = len(lowerer.steps)
+            for phase, products in zip(phases, made, strict=True):
+                rows = min(count, phase.size[0] - first)
+                if rows > 0:
+                    _emit_band(lowerer, dataclasses.replace(products[image], x=a, out=phase.of(b)), first, rows)
+            lowerer.steps[begin].loads += loads
+            lowerer.steps[-1].stores += stores
+    for products in made:
+        _spread(lowerer, products[0].records, start)
 
 
 def _taps(length: int, step: int, before: int, place: int) -> tuple[list[int], int]:

@@ -10,8 +10,10 @@ Work of the activation unit alone joins the step that makes its last input, righ
 """
 
 import itertools
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Iterator
 
+from .places import Access, Storage
 from .tasks import Step, Task
 
 __all__ = ["merged", "ordered"]
@@ -20,39 +22,97 @@ __all__ = ["merged", "ordered"]
 def merged(steps: Iterable[Step]) -> list[Step]:
     """Steps with a product each, as far as there are products: work of the activation unit alone joins the step that
     it has to wait for."""
-    out: list[Step] = []
+    out = _Places()
     for step in steps:
-        place = len(out)
-        if step.array is None:
-            place = next((number for number in reversed(range(len(out))) if _after(step, out[number])), len(out))
-        if place == len(out):
+        place = out.last(step) if step.array is None else None
+        if place is None or not _together(step, out[place]):
             out.append(step)
             continue
         here = out[place]
         if any(load.conflicts(store) for load in step.loads for store in here.stores):
-            out.insert(place + 1, step)
+            out.behind(place, step)
             continue
         here.vector += step.vector
         here.loads += step.loads
         here.stores += step.stores
-    return out
+        out.touch(place, step)
+    return out.steps()
 
 
-def _after(step: Step, earlier: Step) -> bool:
-    return any(mine.conflicts(other) for mine in step.tasks for other in earlier.tasks)
+def _together(step: Step, earlier: Step) -> bool:
+    """Whether the buffer has to have no other bands at the same time if a step joins an earlier one."""
+    mine = step.bands
+    theirs = earlier.bands if mine else mine
+    return not mine or not theirs or bool(mine & theirs)
 
 
-def ordered(steps: list[Step]) -> list[Task]:
-    """All tasks in the order of the program."""
-    return _Order(steps).run()
+Place = tuple[int, ...]
+
+
+class _Places:
+    """Steps in an order that grows at its end and in between, and which of them touch a storage.
+
+    A place is a tuple of numbers: the n-th step that was put right behind place p is at (*p, -n).
+    """
+
+    def __init__(self) -> None:
+        self._steps: dict[Place, Step] = {}
+        self._touching: dict[Storage, list[tuple[Place, Access, bool]]] = {}
+        self._behind: Counter[Place] = Counter()
+
+    def __getitem__(self, place: Place) -> Step:
+        return self._steps[place]
+
+    def steps(self) -> list[Step]:
+        return [self._steps[place] for place in sorted(self._steps)]
+
+    def append(self, step: Step) -> None:
+        self._behind[()] += 1
+        self._put((self._behind[()],), step)
+
+    def behind(self, place: Place, step: Step) -> None:
+        """Right behind another."""
+        self._behind[place] += 1
+        self._put((*place, -self._behind[place]), step)
+
+    def _put(self, place: Place, step: Step) -> None:
+        self._steps[place] = step
+        self.touch(place, step)
+
+    def touch(self, place: Place, step: Step) -> None:
+        """What a step touches is touched at a place."""
+        for access, writes in _accesses(step):
+            self._touching.setdefault(access.storage, []).append((place, access, writes))
+
+    def last(self, step: Step) -> Place | None:
+        """The last place that a step has to come after: where a byte is touched that either of them writes."""
+        found: Place | None = None
+        for access, writes in _accesses(step):
+            for place, other, written in self._touching.get(access.storage, ()):
+                if (writes or written) and (found is None or place > found) and access.overlaps(other):
+                    found = place
+        return found
+
+
+def _accesses(step: Step) -> Iterator[tuple[Access, bool]]:
+    """Each with whether it writes."""
+    for task in step.tasks:
+        yield from ((access, False) for access in task.reads)
+        yield from ((access, True) for access in task.writes)
+
+
+def ordered(steps: list[Step], *, tight: bool = False) -> list[Task]:
+    """All tasks in the order of the program; ``tight`` if nothing is loaded ahead nor stored late, to save room."""
+    return _Order(steps, tight=tight).run()
 
 
 def soonest(tasks: Iterable[Task]) -> list[Task]:
     """Tasks of the activation unit, each right behind the last that it needs; those that take sums stay in order."""
     out: list[Task] = []
     for task in tasks:
-        needed = [number for number, other in enumerate(out) if task.conflicts(other)]
-        place = len(out) if task.holds or not needed else needed[-1] + 1
+        place = len(out)
+        if not task.holds:
+            place = next((number + 1 for number in reversed(range(len(out))) if task.conflicts(out[number])), place)
         while place < len(out) and not out[place].holds:
             place += 1
         out.insert(place, task)
@@ -60,8 +120,9 @@ def soonest(tasks: Iterable[Task]) -> list[Task]:
 
 
 class _Order:
-    def __init__(self, steps: list[Step]) -> None:
+    def __init__(self, steps: list[Step], *, tight: bool) -> None:
         self._steps, self._out, self._done = steps, list[Task](), set[int]()
+        self._tight = tight
         self._next = [next((k for k in range(number + 1, len(steps)) if steps[k].array), None)
                       for number in range(len(steps))]
 
@@ -88,13 +149,15 @@ class _Order:
                 self._emit(step.array)
             self._emit(*step.loads)
             waiting = [*late, *step.stores]
-            if number + 1 < len(steps):
+            if number + 1 < len(steps) and not self._tight:
                 self._emit(*(load for load in steps[number + 1].loads
                              if not any(load.conflicts(store) for store in waiting)))
             self._hoist(number)
             self._emit(*soonest(step.vector))
             self._emit(*late)
             late = [*step.stores]
+            if self._tight:
+                self._emit(*late)
         self._emit(*late)
         return self._out
 

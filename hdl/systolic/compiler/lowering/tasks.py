@@ -79,6 +79,12 @@ class Step:
         product = [each for each in (self.weights, self.array) if each]
         return [*self.loads, *product, *self.vector, *self.stores]
 
+    @property
+    def bands(self) -> set[Storage]:
+        """Bands of maps in memory that it works on."""
+        tasks = (*self.loads, *([self.array] if self.array else []), *self.vector)
+        return {access.storage for task in tasks for access in (*task.reads, *task.writes) if access.storage.band}
+
 
 class Emitter:
     """Emits instructions, and what of the activation unit's state they need before them.
@@ -163,7 +169,7 @@ class Lowerer:
         """A new map, for a value of the graph or for a while."""
         storage = self.storage(name, layout.size * images)
         if name in self.spilled:
-            storage = Storage(name, layout.size, self.spilled[name], memory=True)
+            storage = Storage(name, layout.size * images, self.spilled[name], memory=True)
         made = Map(storage=storage, layout=layout, images=images, image_stride=layout.size)
         self.maps[name] = made
         return made
@@ -243,6 +249,7 @@ class Lowerer:
         low = (x.offset + begin * layout.y_stride) // bus * bus
         high = min(x.offset + max(end, begin + 1) * layout.y_stride, x.storage.size)
         storage = self.storage(f"rows of {x.storage.name}", high - low)
+        storage.band = True
         return dataclasses.replace(x, storage=storage, offset=x.offset - low), low, high
 
     def error(self, node: Node, text: str) -> CompileError:

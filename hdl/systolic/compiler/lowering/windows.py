@@ -19,7 +19,7 @@ import numpy.typing as npt
 from .places import Map
 from .tasks import Lowerer
 
-__all__ = ["Cut", "Kernel", "bands", "ceil_div", "cut"]
+__all__ = ["Cut", "Kernel", "bands", "ceil_div", "cut", "split"]
 
 Int8Array = npt.NDArray[np.int8]
 Pair = tuple[int, int]
@@ -127,10 +127,15 @@ def bands(lowerer: Lowerer, kernel: Kernel, x: Map, out: Map) -> Iterator[Pair]:
         return
     row = out.layout.y_stride * out.in_memory + kernel.strides[0] * x.layout.y_stride * x.in_memory
     around = x.layout.y_stride * x.in_memory * max(kernel.inputs(0, 1)[1] - kernel.strides[0], 0)
-    count = ceil_div(out.height, max(1, (lowerer.band - around) // row))
-    rows = ceil_div(out.height, count)
-    for first in range(0, out.height, rows):
-        yield first, min(rows, out.height - first)
+    yield from split(lowerer, out.height, row, around)
+
+
+def split(lowerer: Lowerer, height: int, row: int, around: int = 0) -> Iterator[Pair]:
+    """First row and rows of each band, where a row needs ``row`` bytes of the buffer, and a band ``around`` more."""
+    count = ceil_div(height, max(1, (lowerer.band - around) // row)) if row else 1
+    rows = ceil_div(height, count)
+    for first in range(0, height, rows):
+        yield first, min(rows, height - first)
 
 
 def cut(kernel: Kernel, x: Map, rows: int) -> Cut:

@@ -3,9 +3,10 @@
 docs/numerics.md has the three roundings of the hardware, and a table of which operators meet which runtime's bytes.
 """
 
-from .elementwise import addition, average
+from .averages import average, averaged
+from .elementwise import addition
 from .products import product
 from .runtimes import Match, Rounded
 from .tables import table
 
-__all__ = ["Match", "Rounded", "addition", "average", "product", "table"]
+__all__ = ["Match", "Rounded", "addition", "average", "averaged", "product", "table"]

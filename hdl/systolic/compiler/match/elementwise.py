@@ -1,30 +1,43 @@
-"""Sums of two maps, and averages."""
+"""Sums and differences of two maps."""
 
 import math
 
 import numpy as np
 
 from ..graph import Graph, Node
-from ..graph.operators import AveragePool, Clamped
-from ..quantise import Addition, Requantisation, quantise_multiplier
+from ..graph.operators import Clamped, Sub
+from ..quantise import Addition, quantise_multiplier
 from ..quantise import addition as tflite_addition
-from ..quantise import average as of_pixels
 from .runtimes import Match, Rounded
+from .tables import double_rounded
 
-__all__ = ["addition", "average", "mean_multiplier", "xnnpack_multipliers"]
+__all__ = ["addition", "xnnpack_multipliers"]
 
 
 def addition(graph: Graph, node: Node, match: Match) -> Rounded | None:
-    """Records of an Add; None if the TPU's ``add`` cannot have the runtime's bits."""
-    first, second = graph.operands(node)
+    """Records of an Add, or of a Sub whose second input is complemented; None if the TPU's ``add`` cannot have the
+    runtime's bits."""
+    one, other = graph.operands(node)
     (y,) = graph.results(node)
+    first, second = one.scale, other.scale
+    if isinstance(node.operator, Sub):
+        second = second[0], -1 - second[1]
     assert isinstance(node.operator, Clamped)
     bounds = {"low": node.operator.low, "high": node.operator.high}
-    if match in (Match.REFERENCE, Match.MICRO):
-        return Rounded("double", tflite_addition(first.scale, second.scale, y.scale, **bounds))
     if match is Match.ONNXRUNTIME:
         return None
-    return _xnnpack_addition(first.scale, second.scale, y.scale, **bounds)
+    if match is Match.LITERT:
+        return _xnnpack_addition(first, second, y.scale, **bounds)
+    if isinstance(node.operator, Sub) and not _symmetric(other.scale, 2 * max(first[0], second[0])):
+        return None
+    return Rounded("double", tflite_addition(first, second, y.scale, **bounds))
+
+
+def _symmetric(scale: tuple[float, int], twice: float) -> bool:
+    """Whether every code scaled, and rounded, is the negative of what its negative is scaled to."""
+    codes = (np.arange(-128, 128) - scale[1]) << 20
+    multiplier, shift = map(int, quantise_multiplier(scale[0] / twice))
+    return bool((double_rounded(-codes, multiplier, shift) == -double_rounded(codes, multiplier, shift)).all())
 
 
 def xnnpack_multipliers(first: float, second: float, output: float) -> tuple[int, int, int] | None:
@@ -51,41 +64,3 @@ def _xnnpack_addition(first: tuple[float, int], second: tuple[float, int], outpu
     bias = np.array([-first[1] << 20, -second[1] << 20, 0])
     return Rounded("single", Addition(bias=bias, multiplier=multiplier, shift=shifts, zero_point=output[1], low=low,
                                       high=high))
-
-
-def mean_multiplier(real: float, count: int) -> tuple[int, int]:
-    """Multiplier and shift of LiteRT's mean of ``count`` codes: the division goes into the multiplier, which keeps as
-    many bits as the count has."""
-    multiplier, shift = map(int, quantise_multiplier(real))
-    left = min(count.bit_length() - 1, 32, 31 + shift)
-    return (multiplier << left) // count, shift - left
-
-
-def average(graph: Graph, node: Node, match: Match, count: int) -> Rounded | None:
-    """Of sums of ``count`` pixels, for AveragePool and Mean; None if the TPU cannot have the runtime's bits.
-
-    Codes are averaged as they are, halves away from zero, where input and output have one scale. A Mean of XNNPACK
-    multiplies the sum in float32; LiteRT's own has a multiplier with the division in it.
-    """
-    (x,), (y,) = graph.operands(node), graph.results(node)
-    if match is Match.ONNXRUNTIME:
-        return None
-    if node.kind == "Mean":
-        return _mean(x.scale, y.scale, match, count)
-    if x.scale != y.scale:
-        return None
-    assert isinstance(node.operator, AveragePool)
-    made = of_pixels(count)
-    return Rounded("single", Requantisation(bias=made.bias, multiplier=made.multiplier, shift=made.shift,
-                                            low=node.operator.low, high=node.operator.high))
-
-
-def _mean(x: tuple[float, int], y: tuple[float, int], match: Match, count: int) -> Rounded | None:
-    bias = -x[1] * count
-    if match is Match.LITERT:
-        real = np.float32(x[0]) / np.float32(y[0]) / np.float32(count)
-        return Rounded("fp32", Requantisation(bias=bias, multiplier=real, zero_point=y[1]))
-    multiplier, shift = mean_multiplier(x[0] / y[0], count)
-    if not 1 << 30 <= multiplier < 1 << 31 or not -31 <= shift <= 30:
-        return None
-    return Rounded("double", Requantisation(bias=bias, multiplier=multiplier, shift=shift, zero_point=y[1]))

@@ -86,6 +86,51 @@ def _relu(low: float, high: float) -> Callable[[tuple[float, int], tuple[float, 
     return function
 
 
+def _micro_relu6(x: tuple[float, int], y: tuple[float, int], alpha: float) -> Ints:
+    """tflite-micro's ReLU6: codes are clamped where the input has 0 and 6, and not rescaled."""
+    return np.clip(_CODES, x[1], x[1] + math.floor(6 / x[0] + 0.5))
+
+
+def _negated(x: tuple[float, int], y: tuple[float, int], alpha: float) -> Ints:
+    """LiteRT's NEG: of codes, whatever they stand for."""
+    return -np.where(_CODES == -128, 128, _CODES)
+
+
+def _hard_swish(x: tuple[float, int], y: tuple[float, int], alpha: float) -> Ints:
+    """LiteRT's HardSwish, in 16 bits: ``input * relu6(input + 3) / 6``, the second factor as a number from 0 to 1."""
+    fine = np.float32(x[0]) * np.float32(1 / 128)
+    (slope, up), (outer, right) = (_half_multiplier(fine / each) for each in (
+        np.float32(3) / np.float32(32768), np.float32(y[0])))
+    wide = (_CODES - x[1]) * 128
+    gate = _high_half(_int16(wide << up - 1) if up > 0 else wide, slope)
+    gate = _int16(gate << 1) if up > 0 else _shifted(gate, -up)
+    gate = (gate + (1 << 15)) >> 1
+    product = gate * _high_half(wide, outer)
+    halved = np.sign(product) * (np.abs(product) >> 15)
+    return (_shifted(halved, -right) if right < 0 else halved << right) + y[1]
+
+
+def _half_multiplier(real: np.float32) -> tuple[int, int]:
+    """A multiplier of 15 bits, and its shift."""
+    multiplier, shift = _multiplier(float(real))
+    return min((multiplier + (1 << 15)) >> 16, (1 << 15) - 1), shift
+
+
+def _int16(values: Ints) -> Ints:
+    return np.clip(values, -(1 << 15), (1 << 15) - 1)
+
+
+def _high_half(values: Ints, multiplier: int) -> Ints:
+    """High 16 bits of twice a product, halves up."""
+    return (values * multiplier + (1 << 14)) >> 15
+
+
+def _shifted(values: Ints, right: int) -> Ints:
+    """Divided by a power of two, halves away from zero."""
+    result: Ints = np.sign(values) * ((np.abs(values) + (1 << right >> 1)) >> right)
+    return result
+
+
 def _xnnpack_leaky(x: tuple[float, int], y: tuple[float, int], alpha: float) -> Ints:
     """XNNPACK's leaky ReLU: multipliers of 8 fractional bits (src/microparams-init.c)."""
     positive = np.float32(x[0]) / np.float32(y[0])
@@ -104,6 +149,8 @@ _FIXED: dict[tuple[Match, str], Callable[[tuple[float, int], tuple[float, int], 
     (Match.REFERENCE, "requantise"): _rescaled, (Match.REFERENCE, "leaky_relu"): _leaky,
     (Match.REFERENCE, "relu"): _relu(0, math.inf), (Match.REFERENCE, "relu6"): _relu(0, 6),
     (Match.REFERENCE, "relu_n1_to_1"): _relu(-1, 1), (Match.REFERENCE, "relu_0_to_1"): _relu(0, 1),
+    (Match.REFERENCE, "hard_swish"): _hard_swish, (Match.REFERENCE, "neg"): _negated,
+    (Match.MICRO, "relu6"): _micro_relu6, (Match.LITERT, "hard_swish"): _hard_swish, (Match.LITERT, "neg"): _negated,
     (Match.LITERT, "requantise"): _xnnpack_rescaled, (Match.LITERT, "leaky_relu"): _xnnpack_leaky,
 }
 
@@ -121,6 +168,7 @@ _REAL: dict[str, Callable[[Floats, np.float32], npt.NDArray[Any]]] = {
     "relu_n1_to_1": lambda x, alpha: np.clip(x, -1, 1),
     "leaky_relu": lambda x, alpha: np.where(x >= 0, x, x * alpha),
     "hard_swish": lambda x, alpha: x * np.clip(x + np.float32(3), 0, 6) / np.float32(6),
+    "hard_sigmoid": lambda x, alpha: np.clip(x * alpha + np.float32(0.5), 0, 1),
     "logistic": _sigmoid,
     "tanh": lambda x, alpha: np.tanh(x),
     "abs": lambda x, alpha: np.abs(x),

@@ -8,6 +8,6 @@
 from .fold import fold
 from .order import order
 from .place import place
-from .segments import Segment, segments
+from .segments import Segment, segment, segments
 
-__all__ = ["Segment", "fold", "order", "place", "segments"]
+__all__ = ["Segment", "fold", "order", "place", "segment", "segments"]

@@ -15,6 +15,7 @@ from ..graph.operators import (
     Mean,
     ResizeNearest,
     Slice,
+    Sub,
     Transpose,
     TransposeConv2D,
 )
@@ -33,6 +34,8 @@ def place(graph: Graph, config: TpuConfig, match: Match) -> dict[str, str]:
 
 
 def _reason(graph: Graph, node: Node, config: TpuConfig, match: Match) -> str:
+    if any(value.dtype == np.int16 for value in graph.operands(node)):
+        return "the TPU has no weights with a zero point"
     if any(value.dtype != np.int8 and value.constant is None for value in (*graph.operands(node),
                                                                          *graph.results(node))):
         return "the TPU works on int8"
@@ -57,9 +60,19 @@ def _windows(graph: Graph, node: Node, config: TpuConfig, match: Match) -> str:
         return f"kernel, strides and dilations of the TPU are {_MOST} at most"
     if isinstance(operator, DepthwiseConv2D) and operator.multiplier > config.matrix.arch.cols:
         return f"outputs per channel must be at most the {config.matrix.arch.cols} columns"
-    if isinstance(operator, AveragePool) and average(graph, node, match, 1) is None:
+    if isinstance(operator, AveragePool) and any(
+            average(graph, node, match, count) is None for count in _counts(graph, node, operator)):
         return f"the TPU cannot average as {match} does"
     return ""
+
+
+def _counts(graph: Graph, node: Node, operator: AveragePool) -> set[int]:
+    """Pixels inside the map, of any window."""
+    lengths = [{min(first + size, length) - max(first, 0) for first in range(-before, step * outputs - before, step)}
+               for length, outputs, size, step, (before, _) in zip(
+        graph.operands(node)[0].shape[1:3], graph.results(node)[0].shape[1:3], operator.kernel, operator.strides,
+        operator.padding, strict=True)]
+    return {rows * columns for rows in lengths[0] for columns in lengths[1]}
 
 
 def _mean(graph: Graph, node: Node, config: TpuConfig, match: Match) -> str:
@@ -76,10 +89,10 @@ def _binary(graph: Graph, node: Node, config: TpuConfig, match: Match) -> str:
     operands, (y,) = graph.operands(node), graph.results(node)
     if any(value.constant is not None and value.size == 1 for value in operands):
         return ""
-    if not isinstance(node.operator, Add):
+    if not isinstance(node.operator, Add | Sub):
         return _never(graph, node, config, match)
     if addition(graph, node, match) is None:
-        return f"the TPU cannot add as {match} does"
+        return f"the TPU cannot {'add' if isinstance(node.operator, Add) else 'subtract'} as {match} does"
     for value in operands:
         per_channel = value.constant is not None and value.shape and value.size == value.shape[-1] == y.shape[-1]
         if value.shape != y.shape and not per_channel:

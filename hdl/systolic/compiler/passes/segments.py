@@ -4,7 +4,7 @@ import dataclasses
 
 from ..graph import Graph, Node
 
-__all__ = ["Segment", "segments"]
+__all__ = ["Segment", "segment", "segments"]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -34,10 +34,11 @@ def segments(graph: Graph, host: dict[str, str]) -> list[Segment]:
             groups[-1].append(node)
         else:
             groups.append([node])
-    return [_segment(graph, group, host.get(group[0].name, "")) for group in groups]
+    return [segment(graph, group, host.get(group[0].name, "")) for group in groups]
 
 
-def _segment(graph: Graph, nodes: list[Node], reason: str) -> Segment:
+def segment(graph: Graph, nodes: list[Node], reason: str = "") -> Segment:
+    """Of these nodes, with what they take from elsewhere and what is needed there."""
     made = {name for node in nodes for name in node.outputs}
     here = {node.name for node in nodes}
     read = dict.fromkeys(name for node in nodes for name in node.inputs)

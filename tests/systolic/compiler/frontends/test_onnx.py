@@ -10,6 +10,8 @@ from systolic.compiler import CompileError
 from systolic.compiler.evaluate import evaluate
 from systolic.compiler.frontends.onnx import read_onnx
 from systolic.compiler.match import Match
+from systolic.compiler.passes import place
+from systolic.tpu_config import tpu_preset
 from systolic_sim.programs.onnx_models import Qdq
 
 
@@ -36,6 +38,11 @@ def conv(q, x, channels, outputs, kernel=3, *, relu=False, group=1, **attributes
 def dense(q, x, inputs, outputs):
     w, b = q.weights(x, (inputs, outputs), 1)
     return q.quantised(q.node("Gemm", x, w, b))
+
+
+def transposed(q, x, channels, outputs, **attributes):
+    w, b = q.weights(x, (channels, outputs, 3, 3), 1)
+    return q.quantised(q.node("ConvTranspose", x, w, b, **attributes))
 
 
 MAP = (1, 6, 9, 7)
@@ -69,6 +76,12 @@ CASES = {
     "tanh": (MAP, lambda q: q.quantised(q.node("Tanh", q.x), 1 / 128, 0)),
     "add": (MAP, lambda q: q.quantised(q.node("Add", conv(q, q.x, 6, 6, pads=[1, 1, 1, 1]), q.x), 0.3, 7)),
     "concat": (MAP, lambda q: q.quantised(q.node("Concat", conv(q, q.x, 6, 5, pads=[1] * 4), q.x, axis=1), 0.3, 7)),
+    "softmax of codes": ((3, 10), lambda q: q.quantised(q.node("Softmax", q.x, axis=-1), 1 / 255, -128)),
+    "hard sigmoid": (MAP, lambda q: q.quantised(q.node("HardSigmoid", q.x, alpha=1 / 6), 1 / 256, -128)),
+    "silu": (MAP, lambda q: q.quantised(q.node("Mul", q.x, q.quantised(q.node("Sigmoid", q.x), 1 / 256, -128)), 0.05)),
+    "transposed": (MAP, lambda q: transposed(q, q.x, 6, 5, strides=[2, 2])),
+    "transposed, padded": (MAP, lambda q: transposed(q, q.x, 6, 5, strides=[2, 3], pads=[1, 0, 1, 1],
+                                                     output_padding=[1, 0])),
     "softmax": ((3, 20), lambda q: q.node("Softmax", q.x, axis=-1)),
 }
 
@@ -93,6 +106,22 @@ def test_equals_onnxruntime(name, unsigned):
                 np.testing.assert_allclose(found, expected, rtol=1e-6)
             else:
                 np.testing.assert_array_equal(found, expected)
+
+
+@pytest.mark.parametrize("shape, build", [
+    (MAP, lambda q, w: q.node("Conv", q.x, w((4, 6, 3, 3)))),
+    (MAP, lambda q, w: q.node("Conv", q.x, w((6, 1, 3, 3)), group=6)),
+    ((3, 20), lambda q, w: q.node("MatMul", q.x, w((20, 9))))])
+def test_weights_with_a_zero_point(shape, build):
+    """uint8 weights: by the host, with the runtime's bytes."""
+    for seed in range(4):
+        rng = np.random.default_rng(seed)
+        q = Qdq(rng, shape, unsigned=True)
+        model = q.model(q.quantised(build(q, lambda size, q=q: q.asymmetric(q.x, size)), 0.1, 0))
+        x = rng.normal(0, 3, shape).astype(np.float32)
+        np.testing.assert_array_equal(ours(model, x)[0], runtime(model, x)[0])
+        reasons = place(read_onnx(model), tpu_preset("tpu_8x8"), Match.ONNXRUNTIME)
+        assert "the TPU has no weights with a zero point" in reasons.values()
 
 
 def model_of(*nodes, shape=(1, 4)):

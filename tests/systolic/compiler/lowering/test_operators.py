@@ -81,6 +81,9 @@ CASES = {
     "add a number": ((1, 6, 7, 5), lambda d, x: d.add(x, per_channel(d, 1))),
     "multiply by a number": ((1, 6, 7, 5), lambda d, x: d.node(op.Mul(), (x, per_channel(d, 1)), d.shape(x))),
     "subtract from a number": ((1, 6, 7, 5), lambda d, x: d.node(op.Sub(), (per_channel(d, 1), x), d.shape(x))),
+    "subtract": ((1, 6, 7, 5), lambda d, x: d.node(op.Sub(), (d.conv(x, 5), x), d.shape(x))),
+    "subtract per channel": ((1, 6, 7, 5), lambda d, x: d.node(op.Sub(), (x, per_channel(d, 5)), d.shape(x))),
+    "subtract from a constant": ((2, 3, 4, 5), lambda d, x: d.node(op.Sub(), (per_channel(d, 5), x), d.shape(x))),
     "average": ((1, 6, 8, 5), lambda d, x: d.pool(op.AveragePool, x, (2, 4), (2, 4))),
     "average over the edge": ((1, 7, 8, 5), lambda d, x: d.pool(op.AveragePool, x, (3, 3), (2, 2), SAME)),
     "average of all": ((1, 8, 8, 40), lambda d, x: d.pool(op.AveragePool, d.conv(x, 40), (8, 8))),
@@ -120,7 +123,7 @@ def test_operator(case, tpu):
 
 @pytest.mark.parametrize("match", [Match.REFERENCE, Match.MICRO, Match.ONNXRUNTIME])
 @pytest.mark.parametrize("case", ["conv", "depthwise", "transposed", "dense", "dense per channel", "add", "average",
-                                  "conv, table", "leaky relu", "subtract from a number", "concatenate"])
+                                  "conv, table", "leaky relu", "subtract", "subtract from a number", "concatenate"])
 def test_operator_as_other_runtimes(case, match):
     shape, make = CASES[case]
     d = Draft(seed=len(case))
@@ -129,7 +132,6 @@ def test_operator_as_other_runtimes(case, match):
 
 HOST = {
     "multiply": lambda d, x: d.node(op.Mul(), (x, d.conv(x, 5)), d.shape(x)),
-    "subtract": lambda d, x: d.node(op.Sub(), (x, d.conv(x, 5)), d.shape(x)),
     "softmax": lambda d, x: d.node(op.Softmax(), (d.conv(x, 5),), d.shape(x), scale=1 / 256, zero=-128),
     "transpose": lambda d, x: d.alike(op.Transpose(permutation=(0, 2, 1, 3)), x, (1, 7, 6, 5)),
 }

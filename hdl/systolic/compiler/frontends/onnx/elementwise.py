@@ -83,8 +83,8 @@ def clamped(draft: Draft, node: OnnxNode, low: float, high: float) -> Tensor | P
 
 
 _FUNCTIONS = {"Sigmoid": "logistic", "Tanh": "tanh", "LeakyRelu": "leaky_relu", "HardSwish": "hard_swish", "Abs": "abs",
-              "Neg": "neg", "Elu": "elu", "Exp": "exp", "Sqrt": "sqrt"}
-_ALPHA = {"LeakyRelu": 0.01, "Elu": 1.0}
+              "Neg": "neg", "Elu": "elu", "Exp": "exp", "Sqrt": "sqrt", "HardSigmoid": "hard_sigmoid"}
+_ALPHA = {"LeakyRelu": 0.01, "Elu": 1.0, "HardSigmoid": 0.2}
 
 
 def function(draft: Draft, node: OnnxNode) -> Pending:
@@ -102,6 +102,8 @@ def _function(draft: Draft, node: OnnxNode, x: Tensor, name: str) -> Pending:
     if x.quantisation is None or x.constant is not None:
         raise node.error("the input must be quantised")
     alpha = node.attributes.get("alpha", _ALPHA.get(node.operator.removeprefix("QLinear"), 0.0))
+    if node.attributes.get("beta", 0.5) != 0.5:
+        raise node.error(f"beta must be 0.5, not {node.attributes['beta']:g}")
 
     def finish(quantised: Quantisation, low: int, high: int, out: str) -> Tensor:
         if (low, high) != (-128, 127):

@@ -7,14 +7,14 @@ import numpy as np
 import numpy.typing as npt
 
 from ...graph import Quantisation
-from ...graph.operators import Clamped, Concatenate, Conv2D, Dense, DepthwiseConv2D, Slice
+from ...graph.operators import Clamped, Concatenate, Conv2D, Dense, DepthwiseConv2D, Slice, TransposeConv2D
 from .draft import CHANNELS_LAST, Draft, Pending, Tensor
 from .operands import finished, linear, tensor, windows
 from .source import OnnxNode
 
-__all__ = ["conv", "gemm", "matmul", "qgemm", "qlinear_conv", "qlinear_matmul"]
+__all__ = ["conv", "conv_transpose", "gemm", "matmul", "qgemm", "qlinear_conv", "qlinear_matmul"]
 
-Int8Array = npt.NDArray[np.int8]
+Weights = npt.NDArray[np.int8 | np.int16]
 Int32Array = npt.NDArray[np.int32]
 
 
@@ -62,7 +62,7 @@ def _conv(draft: Draft, node: OnnxNode, x: Tensor, w: Tensor, bias: Tensor | Non
     return Pending(shape=shape, finish=finish)
 
 
-def _grouped(draft: Draft, name: str, x: Tensor, weights: Int8Array, biases: Int32Array, scale: Quantisation,
+def _grouped(draft: Draft, name: str, x: Tensor, weights: Weights, biases: Int32Array, scale: Quantisation,
              groups: int, operator: Clamped, shape: tuple[int, ...], quantised: Quantisation) -> Tensor:
     """A convolution per group of channels."""
     n, channels, height, width = x.shape
@@ -83,6 +83,38 @@ def _grouped(draft: Draft, name: str, x: Tensor, weights: Int8Array, biases: Int
                             axes=CHANNELS_LAST)
         parts.append(str(made.value))
     return draft.result(name, Concatenate(axis=3), tuple(parts), shape, quantised, axes=CHANNELS_LAST)
+
+
+def conv_transpose(draft: Draft, node: OnnxNode) -> Pending:
+    """ConvTranspose on floats that codes stand for."""
+    x, w = tensor(draft, node, 0), tensor(draft, node, 1)
+    weights, scale = _weights(node, w, 4)
+    if len(x.shape) != 4 or x.quantisation is None or weights.shape[0] != x.shape[1]:
+        raise node.error(f"x must be quantised and [N, C, H, W] of the weights' channels, not {list(x.shape)}")
+    if node.attributes.get("group", 1) != 1 or any(each != 1 for each in node.attributes.get("dilations", ())):
+        raise node.error("group and dilations must be 1")
+    if node.attributes.get("auto_pad", "NOTSET") not in ("", "NOTSET", "VALID") or "output_shape" in node.attributes:
+        raise node.error("the output's size must be given by pads")
+    strides, pads, more = (tuple(node.attributes.get(name, default)) for name, default in (
+        ("strides", (1, 1)), ("pads", (0,) * 4), ("output_padding", (0, 0))))
+    if (len(strides), len(pads), len(more)) != (2, 4, 2) or min(*strides, 1) < 1 or min(*pads, *more) < 0:
+        raise node.error("strides, pads and output_padding must be two, four and two numbers, none negative")
+    padding = (pads[0], pads[2] - more[0]), (pads[1], pads[3] - more[1])
+    if min(map(min, padding)) < 0:
+        raise node.error("output_padding must not be more than the padding behind")
+    outputs, *kernel = weights.shape[1:]
+    size = [(length - 1) * step + k - sum(pad) for length, step, k, pad in zip(
+        x.shape[2:], strides, kernel, padding, strict=True)]
+    bias = _bias(node, tensor(draft, node, 2) if node.input(2) else None, outputs, x, scale)
+    shape = (x.shape[0], outputs, *size)
+
+    def finish(quantised: Quantisation, low: int, high: int, name: str) -> Tensor:
+        here = draft.arranged(x, CHANNELS_LAST)
+        assert here.value is not None
+        names = _constants(draft, name, weights.transpose(2, 3, 0, 1), bias, x, scale)
+        operator = TransposeConv2D(strides=(strides[0], strides[1]), padding=padding, low=low, high=high)
+        return draft.result(name, operator, (here.value, *names), shape, quantised, axes=CHANNELS_LAST)
+    return Pending(shape=shape, finish=finish)
 
 
 def gemm(draft: Draft, node: OnnxNode) -> Pending:
@@ -143,14 +175,20 @@ def _dense(draft: Draft, node: OnnxNode, x: Tensor, w: Tensor, bias: Tensor | No
     return Pending(shape=shape, finish=finish)
 
 
-def _weights(node: OnnxNode, w: Tensor, rank: int) -> tuple[Int8Array, Quantisation]:
+def _weights(node: OnnxNode, w: Tensor, rank: int) -> tuple[Weights, Quantisation]:
     if w.constant is None or w.quantisation is None or w.constant.dtype != np.int8:
         raise node.error("weights must be constant, and quantised to 8 bits")
     if w.constant.ndim != rank:
         raise node.error(f"weights must have {rank} axes, not {w.constant.ndim}")
-    if w.quantisation.zero_point.any():
-        raise node.error("weights must be symmetric: with a zero point of 0, or 128 of uint8")
-    return w.constant, w.quantisation
+    if not w.quantisation.zero_point.any():
+        return w.constant, w.quantisation
+    # A product of codes less their zero points is one of numbers of nine bits.
+    zero, axis = w.quantisation.zero_point, w.quantisation.axis
+    moved = w.constant.astype(np.int16) - (zero if axis is None else zero.reshape(
+        [-1 if each == axis % rank else 1 for each in range(rank)])).astype(np.int16)
+    if -128 <= moved.min() and moved.max() <= 127:
+        moved = moved.astype(np.int8)
+    return moved, dataclasses.replace(w.quantisation, zero_point=np.zeros_like(zero))
 
 
 def _along(quantised: Quantisation | None, axis: int) -> Quantisation | None:
@@ -174,7 +212,7 @@ def _bias(node: OnnxNode, bias: Tensor | None, outputs: int, x: Tensor, scale: Q
     return values.astype(np.int32)
 
 
-def _constants(draft: Draft, name: str, weights: Int8Array, bias: Int32Array, x: Tensor,
+def _constants(draft: Draft, name: str, weights: Weights, bias: Int32Array, x: Tensor,
                scale: Quantisation) -> tuple[str, str]:
     """Values of weights, whose last axis is the outputs, and bias."""
     assert x.quantisation is not None
@@ -182,7 +220,7 @@ def _constants(draft: Draft, name: str, weights: Int8Array, bias: Int32Array, x:
     sums = Quantisation(scale=(np.float32(x.quantisation.one[0]) * scale.scale).astype(np.float32),
                         zero_point=np.zeros(scale.scale.shape, np.int64), axis=None if scale.scale.size == 1 else 0)
     array = np.ascontiguousarray(weights)
-    return (draft.value(f"{name}_weights", array.shape, quantised=scales, constant=array),
+    return (draft.value(f"{name}_weights", array.shape, dtype=array.dtype, quantised=scales, constant=array),
             draft.value(f"{name}_bias", bias.shape, dtype=np.int32, quantised=sums, constant=bias))
 
 

@@ -180,6 +180,7 @@ def _output(draft: Draft, source: Source, name: str) -> str:
 
 _HANDLERS: dict[str, Handler] = {
     "Constant": constant_node, "QuantizeLinear": quantize, "DequantizeLinear": dequantize, "Conv": products.conv,
+    "ConvTranspose": products.conv_transpose,
     "QLinearConv": products.qlinear_conv, "Gemm": products.gemm, "QGemm": products.qgemm, "MatMul": products.matmul,
     "QLinearMatMul": products.qlinear_matmul, **pooling.kinds(), **elementwise.kinds(), **shapes.kinds(),
 }
