@@ -35,7 +35,7 @@ ROOT = Path(__file__).parent.parent
 #: Like none there is in any figure: 16 bits, not recoded, products of 32 bits, its own range of stages.
 THIRD = dataclasses.replace(
     INT8, name="int16", width=16, operand_width=16, psum_bits=32, psum_stages=(2, 5), default_psum_stages=3,
-    multipliers=("generic",), units=(), dense=False, operand_dtype="int16")
+    multipliers=("generic",), units=(), taps=False, dense=False, operand_dtype="int16")
 
 
 def _any(rng, shape):
@@ -45,7 +45,7 @@ def _any(rng, shape):
 GOLDEN_THIRD = GoldenFormat(
     matmul=lambda x, w: (x.astype(np.int64) @ w.astype(np.int64)).astype(np.int32), add=GOLDEN["int8"].add,
     kinds=((_any, _any),), specials=np.array([-2**15], np.int16), limits=np.array([-2**15, 2**15 - 1], np.int16),
-    bounded=lambda bits: bits)
+    bounded=lambda bits: bits, numbers="", encode=lambda values: values, decode=lambda sums: sums)
 
 
 @pytest.fixture

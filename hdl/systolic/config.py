@@ -61,7 +61,8 @@ class Arch:
                     65536, " (from the number of rows)")
         require_int("weight_fifo_depth", self.weight_fifo_depth, 1, 1024)
         require_int("result_fifo_depth", self.result_fifo_depth, 0, 65536)
-        require_int("taps", self.taps, 0, self.rows if self.format is INT8 else 0, " (the rows with int8)")
+        require_int("taps", self.taps, 0, self.rows if self.format.taps else 0,
+                    "" if self.format.taps else f" with format {self.format.name}")
         require(self.taps != 1, "taps", "0 or at least 2", self.taps)
 
     @property

@@ -40,6 +40,6 @@ def require_one_of(parameter: str, choices: Iterable[str], value: object) -> Non
 
 
 def did_you_mean(value: object, names: Iterable[str]) -> str:
-    """``: did you mean NAME?`` for the name most like the value; empty if none is."""
-    close = difflib.get_close_matches(str(value), list(names), n=1)
+    """``: did you mean NAME?`` for the name most like the value; empty if none is, or the value is no text."""
+    close = difflib.get_close_matches(value, list(names), n=1) if isinstance(value, str) else []
     return f": did you mean {close[0]}?" if close else ""

@@ -42,6 +42,8 @@ class NumberFormat:
         Psum stages when nobody asks for a number.
     cell_adder : bool
         The accumulators add with the adder of a cell, in L cycles; if not, in ``Impl.adder_stages``.
+    taps : bool
+        Arrays may have taps for depthwise products.
     dense : bool
         A cell is little more than its multiplier, so blocks of multipliers can be placed side by side.
     multipliers : tuple of str
@@ -69,6 +71,7 @@ class NumberFormat:
     psum_stages: tuple[int, int]
     default_psum_stages: int
     cell_adder: bool
+    taps: bool
     dense: bool
     multipliers: tuple[str, ...]
     units: tuple[str, ...]
@@ -105,7 +108,7 @@ class NumberFormat:
 #: Signed products of at most 2**14, which 16 bits hold; int32 sums.
 INT8 = NumberFormat(
     name="int8", width=8, operand_width=8, psum_bits=16, psum_grows=True, accumulator_width=32, result_width=32,
-    psum_stages=(1, 4), default_psum_stages=1, cell_adder=False, dense=True,
+    psum_stages=(1, 4), default_psum_stages=1, cell_adder=False, taps=True, dense=True,
     multipliers=("generic", "ecp5_dsp", "ecp5_lut", "ice40_dsp", "gowin_dsp"), units=("tpu_v1",), wraps=True,
     operand_dtype="int8", result_dtype="int32")
 
@@ -113,7 +116,7 @@ INT8 = NumberFormat(
 #: 8-bit exponent and two flags.
 BF16 = NumberFormat(
     name="bf16", width=16, operand_width=20, psum_bits=35, psum_grows=False, accumulator_width=None, result_width=32,
-    psum_stages=(3, 8), default_psum_stages=6, cell_adder=True, dense=False,
+    psum_stages=(3, 8), default_psum_stages=6, cell_adder=True, taps=False, dense=False,
     multipliers=("generic", "ecp5_dsp", "gowin_dsp"), units=(), wraps=False,
     operand_dtype="uint16", result_dtype="uint32")
 

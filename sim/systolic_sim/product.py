@@ -8,9 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from systolic.config import Config, preset
 from systolic.errors import ConfigError, require_one_of
-from systolic.formats import BF16, INT8, NumberFormat
-from systolic_sim.golden import bf16
-from systolic_sim.golden.formats import golden
+from systolic_sim.golden.formats import GOLDEN, golden
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import matmul_program, untile
 
@@ -21,9 +19,6 @@ __all__ = ["TARGETS", "matmul"]
 
 #: What computes a product.
 TARGETS = ("golden", "emulator", "rtl")
-
-#: The matrix unit of a format, if nobody names one.
-_UNITS = {"int8": "int8_8x8", "bf16": "bf16_8x8"}
 
 
 def matmul(x: ArrayLike, w: ArrayLike, on: str = "golden", *, config: Config | str | None = None) -> NDArray[Any]:
@@ -63,34 +58,20 @@ def matmul(x: ArrayLike, w: ArrayLike, on: str = "golden", *, config: Config | s
     if x.ndim != 2 or w.ndim != 2 or x.shape[1] != w.shape[0] or 0 in x.shape + w.shape:
         raise ConfigError(f"x must be [M, K] and w [K, N], none of them 0, not {list(x.shape)} and {list(w.shape)}")
     unit = _unit(config, x.dtype, w.dtype)
-    operands = _operands("x", x, unit.arch.format), _operands("w", w, unit.arch.format)
-    sums = _FUNCTIONS[on](unit, *operands)
-    product: NDArray[Any] = sums.view(np.float32) if unit.arch.format is BF16 else sums
-    return product
+    format = golden(unit.arch.format)
+    return format.decode(_FUNCTIONS[on](unit, format.encode(x), format.encode(w)))
 
 
 def _unit(config: Config | str | None, *dtypes: np.dtype[Any]) -> Config:
     """The matrix unit, which must be of a format for these types."""
-    if len({dtype.kind in "iu" for dtype in dtypes}) > 1:
+    formats = [[name for name, format in GOLDEN.items() if dtype.kind in format.numbers] for dtype in dtypes]
+    if formats[0] != formats[1] or not formats[0]:
         raise ConfigError(f"x and w must both be integers or both be floating-point, not {dtypes[0]} and {dtypes[1]}")
-    needed = INT8 if dtypes[0].kind in "iu" else BF16
-    unit = preset(_UNITS[needed.name] if config is None else config) if not isinstance(config, Config) else config
-    if unit.arch.format is not needed:
-        raise ConfigError(f"config must be of format {needed.name} for {dtypes[0]}, not {unit.name}, which is "
+    unit = config if isinstance(config, Config) else preset(config or f"{formats[0][0]}_8x8")
+    if dtypes[0].kind not in golden(unit.arch.format).numbers:
+        raise ConfigError(f"config must be of format {formats[0][0]} for {dtypes[0]}, not {unit.name}, which is "
                           f"{unit.arch.format.name}")
     return unit
-
-
-def _operands(name: str, values: NDArray[Any], format: NumberFormat) -> NDArray[Any]:
-    """Values as the streams carry them."""
-    if format is INT8:
-        if values.min() < -128 or values.max() > 127:
-            raise ConfigError(f"{name} must be from -128 to 127, not from {values.min()} to {values.max()}")
-        return values.astype(np.int8)
-    try:
-        return bf16.from_float32(values.astype(np.float32))
-    except (TypeError, ValueError):
-        raise ConfigError(f"{name} must be integers or floating-point numbers, not {values.dtype}") from None
 
 
 def _golden(unit: Config, x: NDArray[Any], w: NDArray[Any]) -> NDArray[Any]:

@@ -149,7 +149,7 @@ def test_generate_writes_two_files(folder, capsys):
     assert "\nmodule int8_2x3(" in text
     arch = json.loads((folder / "deep/er/int8_2x3.json").read_text())["arch"]
     assert arch == {"rows": 2, "cols": 3, "format": "int8", "accumulator_depth": 512, "weight_fifo_depth": 4,
-                    "result_fifo_depth": 0}
+                    "result_fifo_depth": 0, "taps": 0}
 
 
 def test_the_installed_command(folder):

@@ -50,9 +50,9 @@ def test_the_order_of_bf16_sums_is_the_arrays():
     (([[1]], [[1]], "glden"), "did you mean golden?"),
     (([[1, 2]], [[1]]), r"x must be \[M, K\] and w \[K, N\], none of them 0, not \[1, 2\] and \[1, 1\]"),
     (([[]], np.zeros((0, 1))), "none of them 0"),
-    (([[128]], [[1]]), "x must be from -128 to 127, not from 128 to 128"),
+    (([[128]], [[1]]), "operands must be from -128 to 127, not from 128 to 128"),
     (([[1]], [[1.5]]), "x and w must both be integers or both be floating-point, not int64 and float64"),
-    (([["a"]], [["b"]]), "x must be integers or floating-point numbers, not <U1"),
+    (([["a"]], [["b"]]), "x and w must both be integers or both be floating-point, not <U1 and <U1"),
 ])
 def test_one_line_each(arguments, message):
     with pytest.raises(ConfigError, match=message):

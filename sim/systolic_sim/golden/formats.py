@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from systolic import formats
+from systolic.errors import ConfigError
 from systolic_sim.golden import bf16, int8
 
 __all__ = ["GOLDEN", "GoldenFormat", "golden"]
@@ -36,6 +37,12 @@ class GoldenFormat:
         Operands with which every cell reaches its limits.
     bounded : callable(array) -> array
         Random bits, as operands, made operands whose products seldom overflow.
+    numbers : str
+        Kinds of numpy types, as ``dtype.kind`` has them, whose numbers can be operands.
+    encode : callable(array) -> array
+        Numbers as operands; raises ConfigError if one is out of range.
+    decode : callable(array) -> array
+        Results as numbers.
     """
 
     matmul: Callable[[_Array, _Array], _Array]
@@ -44,6 +51,9 @@ class GoldenFormat:
     specials: _Array
     limits: _Array
     bounded: Callable[[_Array], _Array]
+    numbers: str
+    encode: Callable[[_Array], _Array]
+    decode: Callable[[_Array], _Array]
 
     def ordinary(self, rng: np.random.Generator, shape: _Shape) -> _Array:
         """Random operands of the ordinary kind."""
@@ -76,6 +86,12 @@ def _int8_lowest(rng: np.random.Generator, shape: _Shape) -> _Array:
 def _int8_sparse(rng: np.random.Generator, shape: _Shape) -> _Array:
     kept: _Array = (rng.random(shape) < 0.1).astype(np.int8)
     return _int8_any(rng, shape) * kept
+
+
+def _encode_int8(values: _Array) -> _Array:
+    if values.min() < -128 or values.max() > 127:
+        raise ConfigError(f"operands must be from -128 to 127, not from {values.min()} to {values.max()}")
+    return values.astype(np.int8)
 
 
 def _bf16_ordinary(rng: np.random.Generator, shape: _Shape) -> _Array:
@@ -122,7 +138,8 @@ GOLDEN = {
                (_int8_any, _int8_extreme), (_int8_sparse, _int8_any)),
         specials=np.array([], np.int8),
         limits=np.array([-128, 127], np.int8),
-        bounded=lambda bits: bits),
+        bounded=lambda bits: bits,
+        numbers="iu", encode=_encode_int8, decode=lambda sums: sums),
     "bf16": GoldenFormat(
         matmul=bf16.matmul, add=bf16.add,
         kinds=((_bf16_ordinary, _bf16_ordinary), (_bf16_cancelling, _bf16_cancelling), (_bf16_any, _bf16_any),
@@ -135,5 +152,7 @@ GOLDEN = {
         specials=np.array([0x7F80, 0xFF80, 0x7FC0, 0xFFC0, 0x7F81, 0xFFFF, 0x0000, 0x8000, 0x0001, 0x8001,
                            0x007F, 0x807F, 0x0080, 0x8080, 0x7F7F, 0xFF7F, 0x3F80, 0xBF80], np.uint16),
         limits=np.array([0x7F7F, 0xFF7F, 0x7F80, 0xFF80, 0, 0x7FC0, 1], np.uint16),
-        bounded=_bound_bf16),
+        bounded=_bound_bf16,
+        numbers="f", encode=lambda values: bf16.from_float32(values.astype(np.float32)),
+        decode=lambda sums: sums.view(np.float32)),
 }

@@ -11,6 +11,7 @@ import numpy as np
 from systolic import isa
 from systolic.errors import UserError
 from systolic.isa import ErrorCode
+from systolic_sim.check.accesses import sums_in_x
 from systolic_sim.programs.random import random_program
 from systolic_sim.rtl.tpu import Fault
 
@@ -236,7 +237,8 @@ def _accumulator(spoiler):
     if picked is None:
         return False
     number, op = picked
-    first = spoiler.config.matrix.arch.accumulator_depth - op.x_count * op.y_count + 1
+    sums = int(sums_in_x(spoiler.config, op).sum()) * op.y_count
+    first = spoiler.config.matrix.arch.accumulator_depth - sums + 1
     return spoiler.replace(number, accumulator=spoiler.rng.choice([first, spoiler.rng.integers(first, 65536)]))
 
 

@@ -7,7 +7,9 @@ import flatbuffers
 import numpy as np
 from ai_edge_litert import schema_py_generated as schema
 
-__all__ = ["NAMES", "features", "wake_word"]
+__all__ = ["NAMES", "PACKAGE", "features", "wake_word"]
+
+PACKAGE = "pymicro-wakeword==2.5.0"
 
 NAMES = ("alexa", "hey_jarvis", "hey_mycroft", "okay_nabu")
 
