@@ -43,16 +43,19 @@ class Cost:
     diagonal : bool
     stretch : float
         Rows of the array per pixel.
+    fill : int
+        Rows of the array that a stripe has besides.
     """
 
     config: TpuConfig
     tiles: int
     diagonal: bool = False
     stretch: float = 1
+    fill: int = 0
 
     def product(self, pixels: int) -> int:
         """Of a stripe of that many pixels: a tile lasts as long as its rows, its way in, or its way over the bus."""
-        return self.tiles * max(int(pixels * self.stretch), self.config.matrix.arch.rows, self.bus)
+        return self.tiles * max(int(pixels * self.stretch) + self.fill, self.config.matrix.arch.rows, self.bus)
 
     @property
     def bus(self) -> int:
@@ -81,8 +84,10 @@ def cost(config: TpuConfig, graph: Graph, node: Node) -> Cost:
         outputs = layout.height, layout.width
         way = taps(arch, kernel_of(graph, node), outputs) if node.operator.multiplier == 1 else None
         if way:
-            stretch = way.rows(outputs) / (layout.height * layout.width)
-            return Cost(config=config, tiles=way.tiles * sums, stretch=stretch)
+            # Stripes are cut across y: along it, each of them fills the taps anew.
+            rows, more = (way.rows((height, layout.width)) for height in (1, 2))
+            return Cost(config=config, tiles=way.tiles * sums, stretch=(more - rows) / layout.width,
+                        fill=2 * rows - more)
         return Cost(config=config, tiles=w[0] * w[1] * sums, diagonal=node.operator.multiplier == 1)
     sums = ceil_div(w[3], arch.cols)
     return Cost(config=config, tiles=w[0] * ceil_div(w[1] * w[2], arch.rows) * sums)
