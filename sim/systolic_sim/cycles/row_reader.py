@@ -39,7 +39,7 @@ class RowReader:
         self._queue = Queue(self.QUEUE)
         self._reserved = 0
         self.done = self.moving = self.switched = self.finishing = False
-        self.macs, self._macs, self.error = 0, 0, None
+        self.macs, self._macs, self.error = 0, (0, 0), None
         self._show()
 
     def _show(self):
@@ -66,7 +66,7 @@ class RowReader:
         taken = self.row is not None and rows_ready
         arrived = self._flying[-1]
         self.switched, self.finishing = advance and step.switch, advance and step.last
-        self.macs, self._macs = self._macs, step.macs if advance and not step.padded else 0
+        self.macs, self._macs = self._macs[0], (self._macs[1], step.macs if advance and not step.padded else 0)
         self.moving = advance or arrived is not None or taken
         self.done = arrived is not None and arrived.final
         self.error = (step.error, step.index) if step is not None and step.error is not None else None

@@ -1,6 +1,9 @@
 """Wide event counters that share one adder and one memory."""
 
-from amaranth.hdl import Array, Module, Mux, Signal
+import functools
+import operator
+
+from amaranth.hdl import Module, Mux, Signal
 from amaranth.lib import data, memory
 from amaranth.lib.wiring import In, Out
 
@@ -55,14 +58,17 @@ class Counters(Shared):
         m = Module()
         turn = Signal(range(self.SLOTS))
         m.d.sync += turn.eq(turn + 1)
+        # A register for each counter whose turn it is: no residue waits for a comparison.
+        turns = [Signal(name=f"turn_{name}", init=slot == 0) for slot, name in enumerate(self.most)]
+        m.d.sync += [here.eq(turn == (slot - 1) % self.SLOTS) for slot, here in enumerate(turns)]
 
         # A turn: its residue leaves and its entry is read; they are added; the sum is shown and written.
         m.submodules.counts = counts = memory.Memory(shape=self.WIDTH, depth=self.SLOTS, init=[])
         read, write = counts.read_port(), counts.write_port()
         residue = Signal(max(self.SLOTS * most for most in self.most.values()).bit_length())
-        residues = Array(self._residue(m, turn, slot, name) for slot, name in enumerate(self.most))
+        residues = [Mux(here, self._residue(m, here, name), 0) for here, name in zip(turns, self.most, strict=True)]
         m.d.comb += [read.addr.eq(turn), read.en.eq(1)]
-        m.d.sync += residue.eq(residues[turn])
+        m.d.sync += residue.eq(functools.reduce(operator.or_, residues))
         added = Signal.like(turn)
         m.d.sync += [added.eq(turn), self.slot.eq(added)]
         # Memory is not reset: an entry counts only once it has been written.
@@ -74,10 +80,10 @@ class Counters(Shared):
             m.d.sync += [written.eq(0), known.eq(0), residue.eq(0), self.value.eq(0)]
         return m
 
-    def _residue(self, m, turn, slot, name):
+    def _residue(self, m, turn, name):
         """What came since the counter's last turn."""
         residue = Signal(range(self.SLOTS * self.most[name] + 1), name=f"residue_{name}")
-        m.d.sync += residue.eq(Mux(turn == slot, 0, residue) + self.increments[name])
+        m.d.sync += residue.eq(Mux(turn, 0, residue) + self.increments[name])
         with m.If(self.clear):
             m.d.sync += residue.eq(0)
         return residue

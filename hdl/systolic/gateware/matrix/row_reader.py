@@ -70,7 +70,7 @@ class RowReader(Shared):
     switched, finishing : Out(1)
         Of the row that is being read, for one cycle: it takes the next tile, it finishes a sum.
     macs : Out
-        Useful multiply-accumulates of the row before that.
+        Useful multiply-accumulates of the row two cycles before that.
     empty : Out(1)
         No row is under way to the matrix unit.
 
@@ -104,11 +104,14 @@ class RowReader(Shared):
         ]
         walking = self._walk(m, step, valid, advance)
         k, n = Signal(range(self.config.matrix.arch.rows + 1)), Signal(range(self.config.matrix.arch.cols + 1))
+        # In two stages of adders: a product this narrow would cost a DSP block, and a clock as slow as its slowest.
+        products = [Mux(bit, n << shift, 0) for shift, bit in enumerate(k)]
+        low, high = Signal.like(self.macs), Signal.like(self.macs)
         returned = self._return(m, step, advance, reserved)
         m.d.sync += [
             self.switched.eq(advance & step.switch), self.finishing.eq(advance & step.last),
             k.eq(Mux(advance & ~step.padded & ~self._fills(step), step.k_less + 1, 0)), n.eq(step.n_less + 1),
-            self.macs.eq(k * n),
+            low.eq(sum(products[:2])), high.eq(sum(products[2:])), self.macs.eq(low + high),
             self.sequencer.moving.eq(advance | returned | (self.rows.valid & self.rows.ready)),
             self.sequencer.error.valid.eq(valid & step.bad), self.sequencer.error.index.eq(step.index),
             self.sequencer.error.code.eq(Mux(step.beyond, isa.ErrorCode.ACCUMULATOR, isa.ErrorCode.REGION)),

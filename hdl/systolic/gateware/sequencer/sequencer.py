@@ -285,7 +285,8 @@ class Sequencer(Shared):
         """Whether nothing has moved for as long as the watchdog allows; after an error, nothing on the bus."""
         watchdog, moving = self.host.watchdog, Cat(*(each.moving for each in self.units), self.weights_taken)
         idle_cycles, limit, overdue = Signal(32), Signal(32, init=PATIENCE), Signal()
-        alive = self.bus_moving | (~self.stop & (moving.any() | self.issued))
+        alive = Signal()
+        m.d.sync += alive.eq(self.bus_moving | (~self.stop & (moving.any() | self.issued)))
         with m.If(alive | ~self.host.running):
             m.d.sync += idle_cycles.eq(0)
         with m.Elif(~idle_cycles.all()):
