@@ -25,6 +25,7 @@ FLOORS = [
     {"sequencer"},
     {"core"},
     {"tpu"},
+    {"serial"},
 ]
 
 #: What has to load where there is no Amaranth.

@@ -1,6 +1,7 @@
 """The modules that leave the house: a matrix unit, or a whole TPU, behind flat ports under customary names."""
 
 from importlib.metadata import version
+from typing import Any
 
 from amaranth.hdl import Elaboratable, Module, Signal, Value
 from amaranth.hdl._ir import PortDirection
@@ -12,7 +13,7 @@ from .gateware.matrix.matrix_unit import MatrixUnit
 from .gateware.shared import place
 from .gateware.tpu import Tpu
 
-__all__ = ["MatrixUnitTop", "TpuTop"]
+__all__ = ["MatrixUnitTop", "SerialTpuTop", "TpuTop"]
 
 
 class _Top(Elaboratable):
@@ -137,3 +138,24 @@ class TpuTop(_Top):
                          "accumulators": {"entries": arch.accumulator_depth, "width": 32 * arch.cols},
                          "result_fifo": {"entries": config.matrix.result_fifo_depth, "width": 32 * arch.cols}},
         }
+
+
+class SerialTpuTop(_Top):
+    """The serial line as ``rx`` and ``tx``, and the interrupt ``irq``.
+
+    Parameters
+    ----------
+    system : SerialTpu
+    """
+
+    def __init__(self, system: Any) -> None:
+        super().__init__(system.module_name, system)
+        arch, self.memory = system.config.matrix.arch, system.config.matrix.impl.memory
+        self._add("rx", system.rx, False)
+        self._add("tx", system.tx, True)
+        self._add("irq", system.interrupt, True)
+        self.about = (
+            f"systolic TPU on a serial line, {arch.rows} x {arch.cols} {arch.format.name}",
+            f"memory of {system.memory_size} bytes, {system.divisor} cycles a bit of the line")
+        self.sidecar = {**self._common(system.config), "memory_size": system.memory_size, "divisor": system.divisor,
+                        "pause": system.pause}

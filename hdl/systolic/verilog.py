@@ -16,16 +16,18 @@ import sys
 import tempfile
 from importlib.metadata import version
 from pathlib import Path
+from typing import Any
 
 from amaranth.back import rtlil
 
 from .config import Config
+from .gateware.serial.system import SerialTpu
 from .gateware.shared import Library
 from .readable import readable
-from .tops import MatrixUnitTop, TpuTop
+from .tops import MatrixUnitTop, SerialTpuTop, TpuTop
 from .tpu_config import TpuConfig
 
-__all__ = ["LINT_WAIVERS", "Design", "generate", "write"]
+__all__ = ["LINT_WAIVERS", "Design", "elaborate", "generate", "generate_serial", "write"]
 
 #: What ``verilator -Wall`` would warn of, and why it is as it should be. The generated file says so itself.
 LINT_WAIVERS = {
@@ -122,7 +124,25 @@ def generate(config: Config | TpuConfig) -> "Design":
     -------
     Design
     """
-    top = TpuTop(config) if isinstance(config, TpuConfig) else MatrixUnitTop(config)
+    return elaborate(TpuTop(config) if isinstance(config, TpuConfig) else MatrixUnitTop(config))
+
+
+def generate_serial(config: TpuConfig, *, memory_size: int, clock: int, baud: int) -> "Design":
+    """Elaborate a TPU with memory on the chip behind a serial line.
+
+    Parameters
+    ----------
+    config : TpuConfig
+    memory_size : int
+        Bytes of memory.
+    clock, baud : int
+        Hz of its clock, and bits a second of the line.
+    """
+    return elaborate(SerialTpuTop(SerialTpu.at(config, memory_size=memory_size, clock=clock, baud=baud)))
+
+
+def elaborate(top: Any) -> "Design":
+    """Elaborate a top of :mod:`.tops`."""
     body = readable(_numbered(top))
     return Design(top.name, f"{_header(top)}{body}\n/* verilator lint_restore */\n", top.sidecar)
 

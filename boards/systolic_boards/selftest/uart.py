@@ -1,10 +1,10 @@
-"""A serial line that says what the board found: transmitter, and the text it sends."""
+"""What the board found, as text for a serial line."""
 
 from amaranth.hdl import Cat, Module, Mux, Signal
 from amaranth.lib import memory, stream, wiring
 from amaranth.lib.wiring import In, Out
 
-__all__ = ["BAUD", "DIGIT", "Text", "Transmitter"]
+__all__ = ["BAUD", "DIGIT", "Text"]
 
 #: Bits a second on the line.
 BAUD = 115_200
@@ -13,44 +13,6 @@ BAUD = 115_200
 DIGIT = "#"
 
 _IS_DIGIT = 0x80
-
-
-class Transmitter(wiring.Component):
-    """Bytes to a line with one start bit, eight data bits, no parity and one stop bit.
-
-    Parameters
-    ----------
-    divisor : int
-        Cycles a bit, 1 or more.
-
-    Members
-    -------
-    i : In(stream)
-        Bytes; taken once in ten bits.
-    tx : Out(1)
-        The line, high when idle. Comes from a register.
-    """
-
-    def __init__(self, *, divisor):
-        if not isinstance(divisor, int) or divisor < 1:
-            raise ValueError(f"divisor must be a positive integer, not {divisor!r}")
-        self.divisor = divisor
-        super().__init__({"i": In(stream.Signature(8)), "tx": Out(1)})
-
-    def elaborate(self, platform):
-        m = Module()
-        frame = Signal(10, init=-1)
-        left = Signal(range(11))
-        timer = Signal(range(self.divisor))
-        m.d.comb += [self.tx.eq(frame[0]), self.i.ready.eq(left == 0)]
-        with m.If(left == 0):
-            with m.If(self.i.valid):
-                m.d.sync += [frame.eq(Cat(0, self.i.payload, 1)), left.eq(10), timer.eq(self.divisor - 1)]
-        with m.Elif(timer == 0):
-            m.d.sync += [frame.eq(Cat(frame[1:], 1)), left.eq(left - 1), timer.eq(self.divisor - 1)]
-        with m.Else():
-            m.d.sync += timer.eq(timer - 1)
-        return m
 
 
 class Text(wiring.Component):

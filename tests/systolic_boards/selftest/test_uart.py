@@ -5,8 +5,9 @@ from amaranth.hdl import Module
 from amaranth.lib import wiring
 from amaranth.sim import Simulator
 
+from systolic.gateware.serial.uart import Transmitter
 from systolic_boards.selftest.simulate import decode
-from systolic_boards.selftest.uart import Text, Transmitter
+from systolic_boards.selftest.uart import Text
 
 TEXTS = ("no ##\r\n", "yes, # and #\r\n")
 

@@ -1,0 +1,1 @@
+"""A TPU on a serial line: for boards without another way to a host."""
