@@ -15,7 +15,7 @@ def add(subparsers):
     add_tpu_arguments(parser)
     parser.add_argument("--serial", action="store_true",
                         help="put the TPU of --tpu behind a serial line, with memory on the chip")
-    parser.add_argument("--memory", type=int, default=65536, metavar="BYTES",
+    parser.add_argument("--memory-size", type=int, default=65536, metavar="BYTES",
                         help="with --serial: size of that memory (%(default)s)")
     parser.add_argument("--clock", type=int, default=50_000_000, metavar="HZ",
                         help="with --serial: frequency of its clock (%(default)s)")
@@ -30,7 +30,7 @@ def _generate(args):
     tpu = tpu_from(args)
     if args.serial and not tpu:
         raise UserError("--serial needs a TPU: name it with --tpu")
-    design = (verilog.generate_serial(tpu, memory_size=args.memory, clock=args.clock, baud=args.baud)
+    design = (verilog.generate_serial(tpu, memory_size=args.memory_size, clock=args.clock, baud=args.baud)
               if args.serial else verilog.generate(tpu or config_from(args)))
     for path in verilog.write(design, args.out):
         print(path)

@@ -19,7 +19,8 @@ class AxiSwitch(Shared):
         masters[1] ──┘
 
     A master that wants the bus while the other has it holds back the other's next burst; it gets the bus when what is
-    under way has been answered. So each waits for a few bursts at most, and an address costs no cycle more.
+    under way has been answered. So each waits for a few bursts at most, and an address costs no cycle more. A master
+    takes answers whatever else it waits for.
 
     Parameters
     ----------
@@ -46,7 +47,9 @@ class AxiSwitch(Shared):
         bus, owner = self.bus, Signal()
         reads, writes = Signal(range(self.MOST + 1)), Signal(range(self.MOST + 1))
         wants = Cat(each.ar.valid | each.aw.valid for each in self.masters)
-        waits = wants.bit_select(~owner, 1)
+        # Whoever has just got the bus begins a burst first, or both would wait for each other.
+        fresh, waits = Signal(), Signal()
+        m.d.comb += waits.eq(wants.bit_select(~owner, 1) & ~(fresh & wants.bit_select(owner, 1)))
         taken = {"ar": bus.ar.valid & bus.ar.ready, "r": bus.r.valid & bus.r.ready & bus.r.payload.last,
                  "aw": bus.aw.valid & bus.aw.ready, "b": bus.b.valid & bus.b.ready}
         m.d.sync += [reads.eq(reads + taken["ar"] - taken["r"]), writes.eq(writes + taken["aw"] - taken["b"])]
@@ -54,7 +57,9 @@ class AxiSwitch(Shared):
         shown = Signal(2)
         m.d.sync += shown.eq(Cat(bus.ar.valid & ~bus.ar.ready, bus.aw.valid & ~bus.aw.ready))
         with m.If(waits & (reads == 0) & (writes == 0) & ~(bus.ar.valid | bus.aw.valid)):
-            m.d.sync += owner.eq(~owner)
+            m.d.sync += [owner.eq(~owner), fresh.eq(1)]
+        with m.Elif(taken["ar"] | taken["aw"]):
+            m.d.sync += fresh.eq(0)
         for number, master in enumerate(self.masters):
             with m.If(owner == number):
                 open_reads = shown[0] | (~waits & (reads != self.MOST))

@@ -259,7 +259,7 @@ def test_ports_that_are_none(config, argument, message):
 
 
 def test_generated_by_command(tmp_path, capsys):
-    assert main(["generate", "--tpu", "tpu_4x4", "--serial", "--memory", "4096", "--clock", "25000000",
+    assert main(["generate", "--tpu", "tpu_4x4", "--serial", "--memory-size", "4096", "--clock", "25000000",
                  "--out", str(tmp_path)]) == 0
     text = (tmp_path / "serial_tpu_4x4.v").read_text()
     assert "module serial_tpu_4x4(" in text
