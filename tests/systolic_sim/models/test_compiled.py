@@ -18,6 +18,7 @@ from systolic_sim.check.program import check_program
 from systolic_sim.claims.models import run_compiled
 from systolic_sim.cycles.tpu import predict
 from systolic_sim.programs.networks import NETWORKS, network
+from systolic_sim.programs.rearrangements import REARRANGEMENTS, rearrangement
 from systolic_sim.programs.tflite_models import random_model
 from systolic_sim.rtl.tpu import TpuRtl
 
@@ -53,6 +54,12 @@ def test_networks(name, preset):
     compiled = check(read_model(network(name)), tpu_preset(preset), Match.LITERT, 1)
     on_host = {step.node.kind for step in compiled.steps if not isinstance(step, TpuStep)}
     assert on_host <= {"Softmax", "Mul", "Transpose"}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_rearrangements(preset):
+    for name in REARRANGEMENTS:
+        check(read_model(rearrangement(name)), tpu_preset(preset), Match.LITERT, 1)
 
 
 @pytest.mark.needs("mlperf_tiny")

@@ -8,6 +8,8 @@ from ..graph.operators import (
     AveragePool,
     Clamped,
     Concatenate,
+    Gather,
+    Maximum,
     MaxPool,
     Mean,
     Mul,
@@ -23,8 +25,8 @@ from ..match.tables import double_rounded
 from ..quantise import quantise_multiplier
 from .products import windows
 
-__all__ = ["average_pool", "binary", "concatenate", "max_pool", "mean", "pad", "reshape", "resize", "slice_of",
-           "transpose", "unary"]
+__all__ = ["average_pool", "binary", "concatenate", "extreme", "gather", "max_pool", "mean", "pad", "prelu", "reshape",
+           "resize", "slice_of", "transpose", "unary"]
 
 Int8Array = npt.NDArray[np.int8]
 Ints = npt.NDArray[np.int64]
@@ -94,6 +96,23 @@ def _product(graph: Graph, node: Node, a: Ints, b: Ints, match: Match) -> Int8Ar
     return _clamped(node, double_rounded(products, *map(int, quantise_multiplier(a_scale * b_scale / scale))) + zero)
 
 
+def extreme(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) -> Int8Array:
+    """Maximum, Minimum: of codes."""
+    result: Int8Array = (np.maximum if isinstance(node.operator, Maximum) else np.minimum)(*values)
+    return result
+
+
+def prelu(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) -> Int8Array:
+    """Prelu."""
+    (x_scale, x_zero), (slope_scale, slope_zero) = (value.scale for value in graph.operands(node))
+    scale, zero = graph.results(node)[0].scale
+    x, slope = values[0].astype(np.int64) - x_zero, values[1].astype(np.int64) - slope_zero
+    positive = double_rounded(x, *map(int, quantise_multiplier(x_scale / scale)))
+    negative = double_rounded(x * slope, *map(int, quantise_multiplier(x_scale * slope_scale / scale)))
+    result: Int8Array = np.clip(np.where(x >= 0, positive, negative) + zero, -128, 127).astype(np.int8)
+    return result
+
+
 def average_pool(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) -> Int8Array:
     """AveragePool over the pixels that lie inside the map."""
     (x,), operator = values, node.operator
@@ -156,6 +175,12 @@ def rescaled(codes: Int8Array, x: tuple[float, int], y: tuple[float, int]) -> In
     real = np.float32(x[0]) * (codes.astype(np.int64) - x[1]).astype(np.float32)
     result: Int8Array = np.clip(np.rint(real / np.float32(y[0])) + y[1], -128, 127).astype(np.int8)
     return result
+
+
+def gather(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) -> Int8Array:
+    """Gather."""
+    assert isinstance(node.operator, Gather)
+    return np.take(values[0], node.operator.indices, axis=node.operator.axis)
 
 
 def slice_of(graph: Graph, node: Node, values: tuple[Int8Array, ...], match: Match) -> Int8Array:
