@@ -37,8 +37,8 @@ def _transposed(kernel, strides, outputs, *, computed=False):
         shape = (n, height * strides[0], width * strides[1], outputs)
         w, b = model._weights(x, (outputs, *kernel, channels), kernel[0] * kernel[1] * channels, 0, outputs)
         sizes = _computed(model, x, shape) if computed else model.constant(np.array(shape, np.int32))
-        return model.operator("TRANSPOSE_CONV", [sizes, w, x, b], [model._out(shape)], "TransposeConvOptions", padding=0,
-                              strideH=strides[0], strideW=strides[1])
+        return model.operator("TRANSPOSE_CONV", [sizes, w, x, b], [model._out(shape)], "TransposeConvOptions",
+                              padding=0, strideH=strides[0], strideW=strides[1])
     return build
 
 
