@@ -72,7 +72,10 @@ class Dense(Clamped):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Add(Clamped):
-    """Inputs: two maps, broadcast against each other; either may be constant."""
+    """Inputs: two maps, broadcast against each other; either may be constant. ``offset`` is of ONNX Runtime: None where
+    it dequantises, computes and quantises; else it works on codes that are so much more, 128 if its own are uint8."""
+
+    offset: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -83,6 +86,8 @@ class Sub(Clamped):
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Mul(Clamped):
     """As for :class:`Add`."""
+
+    offset: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -102,11 +107,12 @@ class Prelu(Operator):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AveragePool(Clamped):
-    """Average of the pixels of a window that lie inside the map."""
+    """Average of the pixels of a window that lie inside the map; ``offset`` as for :class:`Add`."""
 
     kernel: Pair
     strides: Pair
     padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    offset: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

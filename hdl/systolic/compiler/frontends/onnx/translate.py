@@ -12,6 +12,7 @@ from ...graph import Graph, Quantisation
 from ...graph.operators import Dequantize, Quantize
 from . import elementwise, pooling, products, shapes
 from .draft import Draft, Pending, Tensor, codes
+from .offsets import offsets
 from .operands import constant, finished, is_float, tensor
 from .source import OnnxNode, Source, read_source
 
@@ -39,6 +40,7 @@ def read_onnx(content: bytes) -> Graph:
         If the file is damaged, or has what is not supported; the message names the node.
     """
     source, draft = read_source(content), Draft()
+    draft.offsets = offsets(source)
     for name, array in source.constants.items():
         _constant(draft, name, array)
     for name, shape, dtype in source.inputs:
