@@ -18,9 +18,9 @@ __all__ = ["EmulatorLink", "open_emulator", "open_rtl"]
 
 
 def open_emulator(config: TpuConfig, size: int, argument: str) -> Link:
-    """The emulator as a link."""
-    _require_bare("emulator", argument)
-    return EmulatorLink(config, size)
+    """The emulator as a link; ``emulator:strict`` minds bytes never written and results never read."""
+    require(argument in ("", "strict"), "target", "emulator or emulator:strict", f"emulator:{argument}")
+    return EmulatorLink(config, size, strict=bool(argument))
 
 
 def open_rtl(config: TpuConfig, size: int, argument: str) -> Link:
@@ -52,6 +52,8 @@ class EmulatorLink:
     config : TpuConfig
     size : int
         Bytes of memory.
+    strict : bool
+        As for :class:`.Emulator`.
 
     Members
     -------
@@ -62,8 +64,8 @@ class EmulatorLink:
 
     unit = "cycles"
 
-    def __init__(self, config: TpuConfig, size: int) -> None:
-        self.emulator = Emulator(config, np.zeros(size, np.uint8))
+    def __init__(self, config: TpuConfig, size: int, *, strict: bool = False) -> None:
+        self.emulator = Emulator(config, np.zeros(size, np.uint8), strict=strict)
         self.detail = ""
         self._values = {each.address: each.fields[0].reset or 0 for each in registers.registers()}
         arch = config.matrix.arch

@@ -158,8 +158,8 @@ def _must_move(graph, config):
 
 
 def run_compiled(compiled, x):
-    """The first output of a compiled model on the emulator, for its first input; without states."""
-    emulator = Emulator(compiled.config, compiled.image.memory())
+    """The first output of a compiled model on the emulator in strict mode, for its first input; without states."""
+    emulator = Emulator(compiled.config, compiled.image.memory(), strict=True)
     values = {value.name: value.constant for value in compiled.graph.values.values() if value.constant is not None}
     values[compiled.graph.inputs[0]] = x
     for step in compiled.steps:
