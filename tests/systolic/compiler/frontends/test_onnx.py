@@ -46,7 +46,13 @@ def transposed(q, x, channels, outputs, **attributes):
     return q.quantised(q.node("ConvTranspose", x, w, b, **attributes))
 
 
-MAP = (1, 6, 9, 7)
+def along(q, x, channels, outputs, size, *, group=1, **attributes):
+    """A convolution along one axis."""
+    w, b = q.weights(x, (outputs, channels // group, size), 0)
+    return q.quantised(q.node("Relu", q.node("Conv", x, w, b, group=group, **attributes)), zero=-128)
+
+
+MAP, LINE = (1, 6, 9, 7), (2, 6, 20)
 CASES = {
     "conv": (MAP, lambda q: conv(q, q.x, 6, 5)),
     "conv strides, pads": (MAP, lambda q: conv(q, q.x, 6, 5, strides=[2, 1], pads=[1, 0, 2, 1])),
@@ -86,6 +92,11 @@ CASES = {
     "global max pool": (MAP, lambda q: q.node("GlobalMaxPool", conv(q, q.x, 6, 5))),
     "prelu": (MAP, lambda q: q.quantised(q.node("PRelu", q.x, q.quantised(q.constant(
         np.float32([0.1, 0.2, 0.3, 0.4, 0, -0.2]).reshape(6, 1, 1)), 0.002, 3)), 0.05, 4)),
+    "line": (LINE, lambda q: along(q, along(q, q.x, 6, 8, 5, pads=[2, 1]), 8, 4, 3, strides=[2], dilations=[2])),
+    "line, depthwise": (LINE, lambda q: along(q, q.x, 6, 6, 3, group=6, pads=[1, 1])),
+    "line, pools": (LINE, lambda q: q.quantised(q.node("GlobalAveragePool", q.quantised(q.node("AveragePool", q.node(
+        "MaxPool", along(q, q.x, 6, 5, 3), kernel_shape=[2], strides=[2]), kernel_shape=[3]))))),
+    "line, flattened": (LINE, lambda q: dense(q, q.node("Flatten", along(q, q.x, 6, 5, 3)), 5 * 18, 4)),
     "concat": (MAP, lambda q: q.quantised(q.node("Concat", conv(q, q.x, 6, 5, pads=[1] * 4), q.x, axis=1), 0.3, 7)),
     "softmax of codes": ((3, 10), lambda q: q.quantised(q.node("Softmax", q.x, axis=-1), 1 / 255, -128)),
     "hard sigmoid": (MAP, lambda q: q.quantised(q.node("HardSigmoid", q.x, alpha=1 / 6), 1 / 256, -128)),
