@@ -245,18 +245,22 @@ class Emulator:
                           switch=(np.arange(len(rows)) == 0) & bool(switch), last=sums & bool(last),
                           depthwise=np.full(len(rows), bool(op.depthwise)), fills=~sums)
         useful_rows = (op.k_last_less if c == op.c_count - 1 else op.k_less) + 1
-        # Taps begin and end with rows that belong to no sum.
-        self._suspect(start[~padded & sums if op.depthwise else ~padded], first=bool(op.depthwise))
+        self._suspect(start[~padded], sums[~padded] if op.depthwise else None)
         useful_cols = (op.n_last_less if n == op.n_count - 1 else op.n_less) + 1
         return program, int(np.sum(~padded & sums)) * useful_rows * useful_cols
 
-    def _suspect(self, start: NDArray[np.int64], *, first: bool) -> None:
-        """Rows that are read: which of their bytes were never written is known now, which matter with their tile; with
-        ``first``, only the first does for sure."""
+    def _suspect(self, start: NDArray[np.int64], sums: NDArray[np.bool_] | None) -> None:
+        """Rows that are read: which of their bytes were never written is known now, which matter with their tile.
+
+        Taps begin and end with rows that belong to no sum, and bytes of theirs meet weights of other channels: of those
+        with sums, the first byte matters for sure.
+        """
         if self._watch is not None:
             address = start[:, None] + np.arange(self.config.matrix.arch.rows)
             never = self._watch.touch(address)
-            never[:, int(first) or never.shape[1]:] = False
+            if sums is not None:
+                never[:, 1:] = False
+                never[~sums] = False
             self._suspects.append((address, never, self._index))
 
     def _minded(self, switch: bool) -> None:

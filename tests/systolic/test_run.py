@@ -116,7 +116,7 @@ def _of_floats(made, x, y):
 
 
 def _unsupported(made, x, y):
-    made._codes[0].builtinCode = made._codes[0].deprecatedBuiltinCode = schema.BuiltinOperator.COMPLEX_ABS
+    made._codes[0].builtinCode, made._codes[0].deprecatedBuiltinCode = schema.BuiltinOperator.COMPLEX_ABS, 127
 
 
 @pytest.mark.parametrize("change, message", [
