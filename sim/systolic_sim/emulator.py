@@ -71,7 +71,7 @@ class Emulator:
         Address ranges [first, last) that answer with an error, too.
     strict : bool
         Whether a program is stopped, with :class:`.strict.StrictError`, that reads bytes of the unified buffer which
-        were never written, or overwrites results that were never read.
+        were never written; and overwritten results of which nothing was read are told in ``lost``.
 
     Members
     -------
@@ -80,6 +80,8 @@ class Emulator:
     counters : dict of str to int
         Since the latest :meth:`run`: ``instructions``, ``useful_macs``, ``bytes_written``, and ``bytes_read`` of
         weights and data, in whole bus words.
+    lost : list of str
+        In strict mode, what the latest :meth:`run` overwrote before anything was read of it.
     interrupts, debug_tag : int
         Instructions ``interrupt`` executed by the latest :meth:`run`; the latest tag.
     """
@@ -94,6 +96,11 @@ class Emulator:
         self.debug_tag = 0
         self._watch, self._index = Watch(config.buffer_size) if strict else None, 0
         self.restart()
+
+    @property
+    def lost(self) -> list[str]:
+        """As above."""
+        return [] if self._watch is None else self._watch.lost
 
     def restart(self) -> None:
         """As after an error: what is under way is lost, buffer and table are kept."""

@@ -4,6 +4,7 @@ Entry points of ``systolic.links``: see :mod:`systolic.runtime.links`.
 """
 
 import functools
+import logging
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,9 +17,11 @@ from systolic_sim.emulator import Emulator, EmulatorError
 
 __all__ = ["EmulatorLink", "open_emulator", "open_rtl"]
 
+_log = logging.getLogger(__name__)
+
 
 def open_emulator(config: TpuConfig, size: int, argument: str) -> Link:
-    """The emulator as a link; ``emulator:strict`` minds bytes never written and results never read."""
+    """The emulator as a link; ``emulator:strict`` minds bytes never written, and logs results never read."""
     require(argument in ("", "strict"), "target", "emulator or emulator:strict", f"emulator:{argument}")
     return EmulatorLink(config, size, strict=bool(argument))
 
@@ -117,6 +120,8 @@ class EmulatorLink:
             self._set("ERROR_CODE", error.code)
             self._set("ERROR_INDEX", error.index or 0)
             self._show("stopped")
+        for line in emulator.lost:
+            _log.warning("%s", line)
         for name, count in emulator.counters.items():
             self._set(f"{name.upper()}_LO", count & 0xFFFFFFFF)
             self._set(f"{name.upper()}_HI", count >> 32)

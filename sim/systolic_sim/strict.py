@@ -12,31 +12,38 @@ _NEVER = -1
 
 
 class StrictError(UserError, RuntimeError):
-    """A program reads bytes that were never written, or overwrites bytes that are still needed."""
+    """A program reads bytes that were never written."""
 
 
 class Watch:
     """Watches bytes of the unified buffer.
 
-    Results are what the activation unit writes. A network need not read all of them, where windows end before the map
-    does; of an instruction whose results are overwritten, something must have been read. What is loaded may be
+    Results are what the activation unit writes. That one is lost is reported, since a network need not need all that it
+    computes: of an instruction whose results are overwritten, nothing was read by then. What is loaded may be
     overwritten unread: a border filled whole, of which the middle is then computed.
 
     Parameters
     ----------
     size : int
         Bytes of the buffer.
+
+    Members
+    -------
+    lost : list of str
+        A line for each instruction of the program that overwrites results of another, of which nothing was read.
     """
 
     def __init__(self, size: int) -> None:
         self._writer = np.full(size, _NEVER, np.int64)
         self._needed = np.zeros(size, np.bool_)
+        self.lost: list[str] = []
         self._heard = set[int]()  # instructions of whose results something was read
 
     def begin(self) -> None:
         """A program begins: the writers of an earlier one have no numbers in it, and their results may be old."""
         self._needed[:] = False
         self._heard.clear()
+        self.lost.clear()
 
     def read(self, address: ArrayLike, index: int, name: str) -> None:
         """Instruction ``index`` reads bytes.
@@ -65,18 +72,12 @@ class Watch:
                               "written")
 
     def write(self, address: ArrayLike, index: int, name: str, *, result: bool) -> None:
-        """Instruction ``index`` writes bytes.
-
-        Raises
-        ------
-        StrictError
-            If one of them is a result, and nothing was read of the instruction that made it.
-        """
+        """Instruction ``index`` writes bytes."""
         places = np.asarray(address).reshape(-1)
-        for place in places[self._needed[places]].tolist():
-            if self._writer[place] not in self._heard:
-                raise StrictError(f"instruction {index} ({name}) overwrites byte {place:#x} of the unified buffer, a "
-                                  f"result of instruction {self._writer[place]}, of which nothing was read")
+        over = places[self._needed[places]]
+        for writer in sorted({*self._writer[over].tolist()} - self._heard):
+            self.lost.append(f"instruction {index} ({name}) overwrites {_bytes(over[self._writer[over] == writer])} of "
+                             f"the unified buffer, results of instruction {writer}, of which nothing was read")
         self._writer[places] = index
         self._needed[places] = result
 
