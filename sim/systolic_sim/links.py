@@ -17,7 +17,7 @@ from systolic_sim.emulator import Emulator, EmulatorError
 
 __all__ = ["EmulatorLink", "open_emulator", "open_rtl"]
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("systolic.emulator")
 
 
 def open_emulator(config: TpuConfig, size: int, argument: str) -> Link:
