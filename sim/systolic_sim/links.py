@@ -5,6 +5,7 @@ Entry points of ``systolic.links``: see :mod:`systolic.runtime.links`.
 
 import functools
 import logging
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,9 +32,17 @@ def open_rtl(config: TpuConfig, size: int, argument: str) -> Link:
     _require_bare("rtl", argument)
     from systolic_sim.rtl.tpu import TpuRtl  # only here: Amaranth takes a while to import
 
-    rtl = TpuRtl(config)
+    rtl = TpuRtl(config, design=_design(config))
     rtl.connect(np.zeros(size, np.uint8))
     return rtl
+
+
+@functools.cache
+def _design(config: TpuConfig) -> Any:
+    """Its Verilog: generated once, however many models are loaded."""
+    from systolic import verilog  # only here, as above
+
+    return verilog.generate(config)
 
 
 def _require_bare(name: str, argument: str) -> None:

@@ -19,7 +19,7 @@ from systolic_sim.programs.rearrangements import REARRANGEMENTS, rearrangement
 from systolic_sim.programs.tflite_models import OPERATORS, random_model
 from systolic_sim.runtimes import installed, runtime
 
-from . import real_models
+from . import real_models, roundings
 from .table import Table
 
 __all__ = ["CLAIMS", "run_compiled"]
@@ -176,6 +176,7 @@ def run_compiled(compiled, x):
     return values[compiled.graph.outputs[0]]
 
 
-CLAIMS = {"operators": operators, "graphs": graphs, "larger_than_the_buffer": larger_than_the_buffer,
+CLAIMS = {"roundings": roundings.roundings, "operators": operators, "graphs": graphs,
+          "larger_than_the_buffer": larger_than_the_buffer,
           "mlperf_tiny": real_models.mlperf_tiny, "streaming": real_models.streaming, "digits": real_models.digits,
           "compile_times": real_models.compile_times}
