@@ -24,6 +24,7 @@ from systolic_sim.golden import activation
 from systolic_sim.golden.layout import unpack_diagonals, unpack_records, unpack_tiles
 from systolic_sim.golden.matrix_unit import MatrixUnit
 from systolic_sim.golden.program import Program
+from systolic_sim.strict import Watch
 
 __all__ = ["Emulator", "EmulatorError", "check_instruction"]
 
@@ -68,6 +69,9 @@ class Emulator:
         From address 0 on. Beyond it, the bus answers with an error.
     faults : iterable of (int, int)
         Address ranges [first, last) that answer with an error, too.
+    strict : bool
+        Whether a program is stopped, with :class:`.strict.StrictError`, that reads bytes of the unified buffer which
+        were never written; and overwritten results of which nothing was read are told in ``lost``.
 
     Members
     -------
@@ -76,19 +80,27 @@ class Emulator:
     counters : dict of str to int
         Since the latest :meth:`run`: ``instructions``, ``useful_macs``, ``bytes_written``, and ``bytes_read`` of
         weights and data, in whole bus words.
+    lost : list of str
+        In strict mode, what the latest :meth:`run` overwrote before anything was read of it.
     interrupts, debug_tag : int
         Instructions ``interrupt`` executed by the latest :meth:`run`; the latest tag.
     """
 
     def __init__(self, config: TpuConfig, memory: bytearray | NDArray[np.uint8], *,
-                 faults: Iterable[tuple[int, int]] = ()) -> None:
+                 faults: Iterable[tuple[int, int]] = (), strict: bool = False) -> None:
         self.config = config
         self.memory = memory if isinstance(memory, np.ndarray) else np.frombuffer(memory, np.uint8)
         self.faults = tuple(faults)
         self.buffer = np.zeros(config.buffer_size, np.uint8)
         self.table = np.zeros(isa.TABLE_BYTES, np.int8)
         self.debug_tag = 0
+        self._watch, self._index = Watch(config.buffer_size) if strict else None, 0
         self.restart()
+
+    @property
+    def lost(self) -> list[str]:
+        """As above."""
+        return [] if self._watch is None else self._watch.lost
 
     def restart(self) -> None:
         """As after an error: what is under way is lost, buffer and table are kept."""
@@ -97,7 +109,11 @@ class Emulator:
         # Rows that wait for a tile, sums, and instructions of the activation unit that wait for them.
         self._rows: collections.deque[tuple[Program, int]] = collections.deque()
         self._results: collections.deque[NDArray[np.int32]] = collections.deque()
-        self._waiting: collections.deque[tuple[Operation, int]] = collections.deque()
+        self._waiting: collections.deque[tuple[Operation, int, int]] = collections.deque()
+        # In strict mode: rows not yet multiplied; which rows are not zero of tiles not yet used, and of that in use.
+        self._suspects: collections.deque[tuple[NDArray[np.int64], NDArray[np.bool_], int]] = collections.deque()
+        self._nonzero: collections.deque[NDArray[np.bool_]] = collections.deque()
+        self._meets = np.zeros(self.config.matrix.arch.rows, np.bool_)
         self.interrupts = 0
         self.counters: dict[str, int] = {}
 
@@ -137,9 +153,12 @@ class Emulator:
             (error, index), *_ = flow.errors
             raise EmulatorError(error, index, flow.errors,
                                 functools.partial(advice, self.config, code, error, index, self._answers))
-        for operation in flow.program:
+        if self._watch is not None:
+            self._watch.begin()
+        for number, operation in enumerate(flow.program):
+            self._index = number
             if operation.instruction.unit == "activation":
-                self._waiting.append((operation, self._rounding))
+                self._waiting.append((operation, self._rounding, number))
                 self._activate_waiting()
             else:
                 getattr(self, f"_{operation.name}")(operation)
@@ -150,6 +169,16 @@ class Emulator:
         word = self.config.bus_bytes
         first, last = address // word * word, -(-(address + size) // word) * word
         return last <= len(self.memory) and not any(first < high and low < last for low, high in self.faults)
+
+    def _reads(self, op: Operation, address: ArrayLike) -> None:
+        """Bytes of the buffer that an instruction reads."""
+        if self._watch is not None:
+            self._watch.read(address, self._index, op.name)
+
+    def _writes(self, op: Operation, address: ArrayLike) -> None:
+        """Bytes of the buffer that an instruction writes."""
+        if self._watch is not None:
+            self._watch.write(address, self._index, op.name, result=op.instruction.unit == "activation")
 
     def _nop(self, op: Operation) -> None:
         pass
@@ -177,12 +206,14 @@ class Emulator:
 
     def _read_host_memory(self, op: Operation) -> None:
         for here, there in self._transfer(op):
+            self._writes(op, np.arange(there, there + op.row_bytes))
             self.buffer[there:there + op.row_bytes] = self.memory[here:here + op.row_bytes]
         words = -(-op.row_bytes // self.config.bus_bytes)
         self.counters["bytes_read"] += op.row_count * words * self.config.bus_bytes
 
     def _write_host_memory(self, op: Operation) -> None:
         for here, there in self._transfer(op):
+            self._reads(op, np.arange(there, there + op.row_bytes))
             self.memory[here:here + op.row_bytes] = self.buffer[there:there + op.row_bytes]
         self.counters["bytes_written"] += op.row_count * op.row_bytes
 
@@ -192,6 +223,8 @@ class Emulator:
         unpack = unpack_diagonals if op.diagonal else unpack_tiles
         for tile in unpack(self.config, code):
             self._unit.load(tile)
+            if self._watch is not None:
+                self._nonzero.append(np.any(tile, axis=-1))
         self._tiles += op.tile_count
         self.counters["bytes_read"] += op.tile_count * size
         self._multiply_waiting()
@@ -210,7 +243,8 @@ class Emulator:
               padded: NDArray[np.bool_], *, switch: bool, accumulate: bool, last: bool) -> tuple[Program, int]:
         """The rows of one tile, as they are in the buffer now, and the products that are of use."""
         arch, (n, _, _, c) = self.config.matrix.arch, place
-        rows = self.buffer[np.where(padded, 0, self._wrapped(address))[:, None] + np.arange(arch.rows)].view(np.int8)
+        start = self._wrapped(address)
+        rows = self.buffer[np.where(padded, 0, start)[:, None] + np.arange(arch.rows)].view(np.int8)
         rows[padded] = op.padding
         sums = np.tile(sums_in_x(self.config, op), op.y_count)
         program = Program(tiles=np.empty((0, arch.rows, arch.cols), np.int8), x=rows,
@@ -218,14 +252,38 @@ class Emulator:
                           switch=(np.arange(len(rows)) == 0) & bool(switch), last=sums & bool(last),
                           depthwise=np.full(len(rows), bool(op.depthwise)), fills=~sums)
         useful_rows = (op.k_last_less if c == op.c_count - 1 else op.k_less) + 1
+        self._suspect(start[~padded], sums[~padded] if op.depthwise else None)
         useful_cols = (op.n_last_less if n == op.n_count - 1 else op.n_less) + 1
         return program, int(np.sum(~padded & sums)) * useful_rows * useful_cols
+
+    def _suspect(self, start: NDArray[np.int64], sums: NDArray[np.bool_] | None) -> None:
+        """Rows that are read: which of their bytes were never written is known now, which matter with their tile.
+
+        Taps begin and end with rows that belong to no sum, and bytes of theirs meet weights of other channels: of those
+        with sums, the first byte matters for sure.
+        """
+        if self._watch is not None:
+            address = start[:, None] + np.arange(self.config.matrix.arch.rows)
+            never = self._watch.touch(address)
+            if sums is not None:
+                never[:, 1:] = False
+                never[~sums] = False
+            self._suspects.append((address, never, self._index))
+
+    def _minded(self, switch: bool) -> None:
+        """Bytes of the next rows that meet weights must have been written."""
+        if self._watch is not None:
+            address, never, index = self._suspects.popleft()
+            if switch:
+                self._meets = self._nonzero.popleft()
+            self._watch.require(address[never & self._meets], index, "matrix_multiply")
 
     def _multiply_waiting(self) -> None:
         """Rows go, in order, as far as there are tiles for them."""
         while self._rows and (self._tiles or not self._rows[0][0].switch[0]):
             program, macs = self._rows.popleft()
             self._tiles -= bool(program.switch[0])
+            self._minded(bool(program.switch[0]))
             self._results.extend(self._unit.rows(program))
             self.counters["useful_macs"] += macs
             self._activate_waiting()
@@ -233,13 +291,17 @@ class Emulator:
     def _activate_waiting(self) -> None:
         """Instructions of the activation unit, in order, as far as there are sums for them."""
         while self._waiting:
-            op, self._issued_with = self._waiting[0]
+            op, self._issued_with, issued = self._waiting[0]
             if op.name == "activate" and op.y_count * op.x_count > len(self._results):
                 return
             self._waiting.popleft()
+            self._index, now = issued, self._index
             getattr(self, f"_{op.name}")(op)
+            self._index = now
 
-    def _records(self, address: int, count: int) -> NDArray[np.void]:
+    def _records(self, op: Operation, count: int) -> NDArray[np.void]:
+        address = op.parameters
+        self._reads(op, np.arange(address, address + count * isa.RECORD_BYTES))
         code = self.buffer[address:address + count * isa.RECORD_BYTES]
         return unpack_records(code)
 
@@ -253,6 +315,7 @@ class Emulator:
     def _output(self, op: Operation, values: NDArray[np.int8]) -> None:
         """Writes outputs [y, x, channels], in that order."""
         address = self._pixels(op.base, (op.y_count, op.x_count), (op.y_stride, op.x_stride), op.channels)
+        self._writes(op, address)
         self.buffer[address] = values.reshape(address.shape).view(np.uint8)
 
     def _options(self, op: Operation) -> dict[str, Any]:
@@ -262,14 +325,15 @@ class Emulator:
     def _activate(self, op: Operation) -> None:
         count, rows = op.channels if op.per_channel else 1, op.y_count * op.x_count
         sums = np.stack([self._results.popleft() for _ in range(rows)])[:, :op.channels]
-        self._output(op, activation.activate(sums, self._records(op.parameters, count), **self._options(op)))
+        self._output(op, activation.activate(sums, self._records(op, count), **self._options(op)))
 
     def _pool(self, op: Operation) -> None:
         address = self._pixels(op.start, (op.y_count, op.x_count, op.ky_count, op.kx_count),
                                (op.from_y_stride, op.from_x_stride, op.ky_stride, op.kx_stride), op.channels)
+        self._reads(op, address)
         windows = self.buffer[address].view(np.int8)
         windows = windows.reshape(op.y_count, op.x_count, op.ky_count * op.kx_count, op.channels)
-        self._output(op, activation.pool(windows, self._records(op.parameters, 1), maximum=bool(op.maximum),
+        self._output(op, activation.pool(windows, self._records(op, 1), maximum=bool(op.maximum),
                                          **self._options(op)))
 
     def _add(self, op: Operation) -> None:
@@ -277,8 +341,11 @@ class Emulator:
         first, other = (self._pixels(base, counts, strides, op.channels) for base, strides in (
             (op.from_base, (op.from_y_stride, op.from_x_stride)),
             (op.other_base, (op.other_y_stride, op.other_x_stride))))
+        self._reads(op, first)
+        self._reads(op, other)
         self._output(op, activation.add(self.buffer[first].view(np.int8), self.buffer[other].view(np.int8),
-                                        self._records(op.parameters, 3), **self._options(op)))
+                                        self._records(op, 3), **self._options(op)))
 
     def _load_table(self, op: Operation) -> None:
+        self._reads(op, np.arange(op.from_base, op.from_base + isa.TABLE_BYTES))
         self.table = self.buffer[op.from_base:op.from_base + isa.TABLE_BYTES].view(np.int8).copy()

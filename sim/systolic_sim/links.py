@@ -4,6 +4,8 @@ Entry points of ``systolic.links``: see :mod:`systolic.runtime.links`.
 """
 
 import functools
+import logging
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,11 +18,13 @@ from systolic_sim.emulator import Emulator, EmulatorError
 
 __all__ = ["EmulatorLink", "open_emulator", "open_rtl"]
 
+_log = logging.getLogger("systolic.emulator")
+
 
 def open_emulator(config: TpuConfig, size: int, argument: str) -> Link:
-    """The emulator as a link."""
-    _require_bare("emulator", argument)
-    return EmulatorLink(config, size)
+    """The emulator as a link; ``emulator:strict`` minds bytes never written, and logs results never read."""
+    require(argument in ("", "strict"), "target", "emulator or emulator:strict", f"emulator:{argument}")
+    return EmulatorLink(config, size, strict=bool(argument))
 
 
 def open_rtl(config: TpuConfig, size: int, argument: str) -> Link:
@@ -28,9 +32,17 @@ def open_rtl(config: TpuConfig, size: int, argument: str) -> Link:
     _require_bare("rtl", argument)
     from systolic_sim.rtl.tpu import TpuRtl  # only here: Amaranth takes a while to import
 
-    rtl = TpuRtl(config)
+    rtl = TpuRtl(config, design=_design(config))
     rtl.connect(np.zeros(size, np.uint8))
     return rtl
+
+
+@functools.cache
+def _design(config: TpuConfig) -> Any:
+    """Its Verilog: generated once, however many models are loaded."""
+    from systolic import verilog  # only here, as above
+
+    return verilog.generate(config)
 
 
 def _require_bare(name: str, argument: str) -> None:
@@ -52,6 +64,8 @@ class EmulatorLink:
     config : TpuConfig
     size : int
         Bytes of memory.
+    strict : bool
+        As for :class:`.Emulator`.
 
     Members
     -------
@@ -62,8 +76,8 @@ class EmulatorLink:
 
     unit = "cycles"
 
-    def __init__(self, config: TpuConfig, size: int) -> None:
-        self.emulator = Emulator(config, np.zeros(size, np.uint8))
+    def __init__(self, config: TpuConfig, size: int, *, strict: bool = False) -> None:
+        self.emulator = Emulator(config, np.zeros(size, np.uint8), strict=strict)
         self.detail = ""
         self._values = {each.address: each.fields[0].reset or 0 for each in registers.registers()}
         arch = config.matrix.arch
@@ -115,6 +129,8 @@ class EmulatorLink:
             self._set("ERROR_CODE", error.code)
             self._set("ERROR_INDEX", error.index or 0)
             self._show("stopped")
+        for line in emulator.lost:
+            _log.warning("%s", line)
         for name, count in emulator.counters.items():
             self._set(f"{name.upper()}_LO", count & 0xFFFFFFFF)
             self._set(f"{name.upper()}_HI", count >> 32)

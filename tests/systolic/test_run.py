@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
+from ai_edge_litert import schema_py_generated as schema
 
-from systolic import cli
+from systolic import cli, isa
+from systolic.runtime.program_file import read_program
 from systolic_sim.programs.tflite_models import TfliteModel
 from systolic_sim.runtimes import runtime
 
@@ -65,3 +67,78 @@ def test_what_is_no_model(content, tmp_path, capsys):
     assert cli.main(["run", str(path)]) == 2
     error = capsys.readouterr().err
     assert error.startswith("systolic: error: ") and error.count("\n") == 1
+
+
+@pytest.mark.parametrize("first", range(0, 320, 80))
+def test_damaged_models(model, first, tmp_path, capsys):
+    """Cut off, or with other bytes: run, or refused in one line."""
+    refused = 0
+    for seed in range(first, first + 80):
+        rng, damaged = np.random.default_rng(seed), bytearray(model[1])
+        if seed % 4 == 0:
+            del damaged[rng.integers(len(damaged)):]
+        for _ in range(0 if seed % 4 == 0 else rng.integers(1, 8)):
+            damaged[rng.integers(8, len(damaged))] = rng.integers(256)
+        path = tmp_path / "damaged.tflite"
+        path.write_bytes(damaged)
+        status = cli.main(["compile", str(path), "--out", str(tmp_path / "damaged.tpu"), "--tpu", "tpu_4x4"])
+        error = capsys.readouterr().err
+        assert (status, error) == (0, "") or (status == 2 and error.startswith("systolic: error: ")
+                                              and error.count("\n") == 1)
+        refused += status == 2
+    assert 20 < refused
+
+
+def _changed(change):
+    """Bytes of a model with its records changed."""
+    made = TfliteModel(np.random.default_rng(4))
+    x = made.activation((1, 6, 6, 8))
+    y = made.conv(x)
+    change(made, x, y)
+    return made.file([x], [y])
+
+
+def _huge(made, x, y):
+    made._tensors[x].shape = [1, 1 << 20, 1 << 20, 8]
+
+
+def _large(made, x, y):
+    """As many elements as are allowed, which no map is near to."""
+    made._tensors[x].shape = [1, 1 << 14, 1 << 14, 8]
+
+
+def _cyclic(made, x, y):
+    made._operators[0].inputs[0] = y
+
+
+def _of_floats(made, x, y):
+    made._tensors[x].type, made._tensors[x].quantization = 0, None
+
+
+def _unsupported(made, x, y):
+    made._codes[0].builtinCode, made._codes[0].deprecatedBuiltinCode = schema.BuiltinOperator.COMPLEX_ABS, 127
+
+
+@pytest.mark.parametrize("change, message", [
+    (_huge, "must have at most 2147483648 elements"), (_large, "must be [1, 8191, 8191, 2], not [1, 2, 2, 2]"),
+    (_cyclic, "must be values that exist by then"), (_of_floats, "must be int8 and quantised"),
+    (_unsupported, "is not supported; supported are ABS, ADD"),
+])
+def test_models_that_nobody_can_run(change, message, tmp_path, capsys):
+    path = tmp_path / "x.tflite"
+    path.write_bytes(_changed(change))
+    assert cli.main(["run", str(path)]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("systolic: error: ") and message in error and error.count("\n") == 1
+
+
+def test_disassembled_by_layers(model, tmp_path, capsys):
+    path, _ = model
+    assert cli.main(["compile", str(path), "--out", str(tmp_path / "m.tpu"), "--tpu", "tpu_8x8"]) == 0
+    capsys.readouterr()
+    assert cli.main(["disassemble", str(tmp_path / "m.tpu")]) == 0
+    text = capsys.readouterr().out
+    found = dict.fromkeys(line.removeprefix("# layer ") for line in text.splitlines() if line.startswith("# layer "))
+    assert len(found) == 2
+    (program,) = read_program(tmp_path / "m.tpu").image.programs
+    assert isa.assemble(text) == list(program.operations)

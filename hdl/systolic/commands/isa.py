@@ -27,8 +27,9 @@ def add_assemble(subparsers):
 def add_disassemble(subparsers):
     parser = subparsers.add_parser("disassemble", help="disassemble a TPU program",
                                    description="Print a binary program as text, one instruction per line, in the "
-                                   "syntax of assemble.")
-    parser.add_argument("program", help="binary file to read")
+                                   "syntax of assemble; or those of a program file of systolic compile, with the "
+                                   "layer that each instruction belongs to.")
+    parser.add_argument("program", help="binary file, or program file, to read")
     parser.set_defaults(run=_disassemble)
 
 
@@ -42,11 +43,35 @@ def _assembled(path):
 
 
 def _disassemble(args):
+    from ..runtime.program_file import is_program  # only here: numpy takes a while to import
+
+    if is_program(args.program):
+        print("\n".join(_layers(args.program)))
+        return 0
     try:
         print(isa.disassemble(isa.decode(_read(args.program))), end="")
     except isa.IsaError as error:
         raise UserError(f"{args.program}: {error}") from None
     return 0
+
+
+def _layers(path):
+    """Lines of a compiled model: comments say what runs in which order, and of which layer instructions are."""
+    from ..runtime.program_file import read_program
+
+    compiled = read_program(path)
+    for step in compiled.steps:
+        if not hasattr(step, "layers"):
+            yield f"# on the host: {step.node.name} ({step.node.kind}): {step.reason}"
+            continue
+        program = compiled.image.programs[step.program]
+        yield f"# program {step.program}: {program.length} instructions at {program.address:#x}"
+        before = None
+        for layer, operation in zip(step.layers, program.operations, strict=True):
+            if layer != before:
+                yield f"# layer {layer}" if layer else "# of no layer"
+            before = layer
+            yield isa.disassemble([operation]).rstrip()
 
 
 def _read(path):

@@ -143,11 +143,11 @@ class TfliteModel:
         b = self.constant(bias, scale=np.float32(self.quantised[x][0]) * scale, zero=0, axis=0)
         return w, b
 
-    def conv(self, x, *, depthwise=False):
-        """CONV_2D or DEPTHWISE_CONV_2D."""
+    def conv(self, x, *, depthwise=False, kernel=4, stride=2):
+        """CONV_2D or DEPTHWISE_CONV_2D, of kernels and strides up to those."""
         rng, (n, height, width, channels) = self.rng, self.shapes[x]
-        kernel = [int(rng.integers(1, min(4, size) + 1)) for size in (height, width)]
-        strides = [int(rng.integers(1, 3)) for _ in range(2)]
+        kernel = [int(rng.integers(1, min(kernel, size) + 1)) for size in (height, width)]
+        strides = [int(rng.integers(1, stride + 1)) for _ in range(2)]
         dilations = [1, 1]
         if strides == [1, 1] and rng.random() < 0.3:
             dilations = [int(rng.integers(1, 3)) for _ in range(2)]
@@ -171,6 +171,10 @@ class TfliteModel:
     def depthwise(self, x):
         """DEPTHWISE_CONV_2D."""
         return self.conv(x, depthwise=True)
+
+    def wide(self, x):
+        """CONV_2D or DEPTHWISE_CONV_2D with a large kernel, whose windows reach far beyond the pieces of an input."""
+        return self.conv(x, depthwise=self.rng.random() < 0.3, kernel=9, stride=3)
 
     def transposed(self, x):
         """TRANSPOSE_CONV."""

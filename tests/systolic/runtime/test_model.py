@@ -73,7 +73,7 @@ def test_inputs_that_do_not_fit(sample, x, message):
 def test_what_does_not_fit_a_compiled_model(sample):
     for options, message in (
         ({"on": "fpga"}, "target must be one of golden, emulator, rtl.*, not 'fpga'"),
-        ({"on": "emulator:5"}, "target must be emulator, with nothing behind it, not 'emulator:5'"),
+        ({"on": "emulator:5"}, "target must be emulator or emulator:strict, not 'emulator:5'"),
         ({"tpu": "tpu_8x8"}, "rows must be 4, for which sample is compiled, not 8 as in tpu_8x8: compile the model"),
         ({"tpu": "tpu_9"}, "tpu must be one of tpu_4x4"),
         ({"match": "micro"}, "match must be litert, for which sample is compiled, not 'micro'"),

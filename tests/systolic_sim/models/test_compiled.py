@@ -18,7 +18,8 @@ from systolic_sim.check.program import check_program
 from systolic_sim.claims.models import run_compiled
 from systolic_sim.cycles.tpu import predict
 from systolic_sim.programs.networks import NETWORKS, network
-from systolic_sim.programs.tflite_models import random_model
+from systolic_sim.programs.rearrangements import REARRANGEMENTS, rearrangement
+from systolic_sim.programs.tflite_models import TfliteModel, random_model
 from systolic_sim.rtl.tpu import TpuRtl
 
 from .conftest import NAMES, inputs, mlperf_tiny
@@ -47,12 +48,29 @@ def test_random_models(first):
         check(graph, tpu_preset(PRESETS[seed % 4]), MATCHES[seed // 4 % 2], 2, seed)
 
 
+@pytest.mark.parametrize("preset", PRESETS)
+def test_wide_windows(preset):
+    """Large kernels on maps of odd sizes, that are loaded in pieces."""
+    for seed in range(6):
+        rng = np.random.default_rng(seed)
+        model = TfliteModel(rng)
+        x = model.activation((1, *map(int, rng.integers(9, 40, 2)), int(rng.integers(1, 9))))
+        graph = read_model(model.file([x], [model.wide(model.wide(x))]))
+        check(graph, tpu_preset(preset), Match.LITERT, 1, seed)
+
+
 @pytest.mark.parametrize("preset", PRESETS[1:])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_networks(name, preset):
     compiled = check(read_model(network(name)), tpu_preset(preset), Match.LITERT, 1)
     on_host = {step.node.kind for step in compiled.steps if not isinstance(step, TpuStep)}
     assert on_host <= {"Softmax", "Mul", "Transpose"}
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_rearrangements(preset):
+    for name in REARRANGEMENTS:
+        check(read_model(rearrangement(name)), tpu_preset(preset), Match.LITERT, 1)
 
 
 @pytest.mark.needs("mlperf_tiny")

@@ -9,6 +9,7 @@ from systolic.compiler.evaluate import evaluate
 from systolic.compiler.frontends import read_model
 from systolic.compiler.match import Match
 from systolic_sim.programs.networks import NETWORKS, network
+from systolic_sim.programs.rearrangements import REARRANGEMENTS, rearrangement
 from systolic_sim.programs.single_operators import OPERATORS, one
 from systolic_sim.programs.tflite_models import random_model
 from systolic_sim.runtimes import runtime
@@ -55,6 +56,17 @@ def test_operators(name, match):
     """Every code, of scales at random."""
     for seed in range(10):
         compare(one(name, seed), match, 2, seed)
+
+
+#: What tflite-micro has no kernel for; its blocks of pixels are not those of LiteRT.
+NOT_MICRO = {"slice, ellipsis", "slice, new axis", "tile", "sqrt", "log", "dilation by blocks"}
+
+
+@pytest.mark.parametrize("name, match", [(name, match) for name in REARRANGEMENTS for match in MATCHES
+                                         if (name, match) not in {(each, Match.MICRO) for each in NOT_MICRO}])
+def test_rearrangements(name, match):
+    for seed in range(4):
+        compare(rearrangement(name, seed), match, 2, seed)
 
 
 def test_damaged_files_are_refused_or_read():

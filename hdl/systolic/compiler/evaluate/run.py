@@ -10,6 +10,8 @@ from ..errors import CompileError
 from ..graph import Graph, Node, Value
 from ..graph.operators import AssignVariable, ReadVariable, Softmax
 from ..match import Match
+from ..match.tables import double_rounded
+from ..quantise import quantise_multiplier
 from . import maps, products
 from .softmax import int8_softmax, real_softmax
 
@@ -81,7 +83,7 @@ def quantize(graph: Graph, node: Node, values: tuple[Array, ...], match: Match) 
     """Quantize: float32 to codes, or between int8 and uint8, 128 apart."""
     (x,), (y,) = values, graph.results(node)
     if x.dtype != np.float32:
-        return (x.astype(np.int64) + (128 if y.dtype == np.uint8 else -128)).astype(y.dtype)
+        return _between(x, graph.operands(node)[0], y)
     scale, zero = y.scale
     if match is Match.ONNXRUNTIME:
         codes = np.rint(x / np.float32(scale)) + zero
@@ -91,6 +93,19 @@ def quantize(graph: Graph, node: Node, values: tuple[Array, ...], match: Match) 
         ratio = (x / np.float32(scale)).astype(np.float64)
         codes = np.sign(ratio) * np.floor(np.abs(ratio) + 0.5) + zero
     result: Array = np.clip(np.nan_to_num(codes), -128, 127).astype(np.int8)
+    return result
+
+
+def _between(x: Array, here: Value, there: Value) -> Array:
+    """Codes of int8 as uint8 or the other way round: 128 apart, or in another scale, rounded as LiteRT has it."""
+    apart = 128 if there.dtype == np.uint8 else -128
+    if here.quantisation is None or there.quantisation is None or (
+            here.scale[0] == there.scale[0] and here.scale[1] + apart == there.scale[1]):
+        return (x.astype(np.int64) + apart).astype(there.dtype)
+    (scale, zero), (wanted, other) = here.scale, there.scale
+    codes = double_rounded(x.astype(np.int64) - zero, *map(int, quantise_multiplier(scale / wanted))) + other
+    limits = np.iinfo(there.dtype)
+    result: Array = np.clip(codes, limits.min, limits.max).astype(there.dtype)
     return result
 
 
@@ -112,6 +127,7 @@ def softmax(graph: Graph, node: Node, values: tuple[Array, ...], match: Match) -
 _FUNCTIONS: dict[str, Callable[[Graph, Node, tuple[Array, ...], Match], Array]] = {
     "Conv2D": products.conv, "DepthwiseConv2D": products.depthwise, "TransposeConv2D": products.transposed,
     "Dense": products.dense, "Add": maps.binary, "Sub": maps.binary, "Mul": maps.binary,
+    "Maximum": maps.extreme, "Minimum": maps.extreme, "Prelu": maps.prelu, "Gather": maps.gather,
     "AveragePool": maps.average_pool, "MaxPool": maps.max_pool, "Mean": maps.mean, "Unary": maps.unary,
     "Reshape": maps.reshape, "Transpose": maps.transpose, "Pad": maps.pad, "Concatenate": maps.concatenate,
     "Slice": maps.slice_of, "ResizeNearest": maps.resize, "Softmax": softmax, "Quantize": quantize,

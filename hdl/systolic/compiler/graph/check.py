@@ -242,6 +242,15 @@ def _resize(node: Node, operands: Sequence[Value], results: Sequence[Value]) -> 
     _shaped(node, results[0], (operands[0].shape[0], *results[0].shape[1:3], operands[0].shape[3]))
 
 
+def _gather(node: Node, operands: Sequence[Value], results: Sequence[Value]) -> None:
+    operator, (x,) = node.operator, operands
+    assert isinstance(operator, op.Gather)
+    _axes(node, x, [operator.axis])
+    if any(not 0 <= index < x.shape[operator.axis] for index in operator.indices):
+        raise _error(node, f"indices must be below {x.shape[operator.axis]}")
+    _shaped(node, results[0], (*x.shape[:operator.axis], len(operator.indices), *x.shape[operator.axis + 1:]))
+
+
 def _same(node: Node, operands: Sequence[Value], results: Sequence[Value]) -> None:
     _per_tensor(node, (*operands, *results))
     _shaped(node, results[0], operands[0].shape)
@@ -261,8 +270,10 @@ def _quantize(node: Node, operands: Sequence[Value], results: Sequence[Value]) -
     kinds = {x.dtype, y.dtype}
     if np.dtype(np.int8) not in kinds or not kinds & {np.dtype(np.float32), np.dtype(np.uint8)}:
         raise _error(node, f"must be between int8 and float32 or uint8, not {x.dtype} and {y.dtype}")
-    if np.dtype(np.float32) in kinds:
-        _per_tensor(node, [value for value in (x, y) if value.dtype == np.int8])
+    _per_tensor(node, [value for value in (x, y) if value.dtype == np.int8])
+    if any(value.dtype == np.uint8 and value.quantisation is not None and value.quantisation.scale.size != 1
+           for value in (x, y)):
+        raise _error(node, "uint8 codes must have one scale")
 
 
 def _read(node: Node, operands: Sequence[Value], results: Sequence[Value]) -> None:
@@ -277,9 +288,11 @@ _MANY = 1 << 16
 _RULES: dict[str, tuple[int, int, int, Callable[[Node, Sequence[Value], Sequence[Value]], Any]]] = {
     "Conv2D": (3, 3, 1, _conv), "DepthwiseConv2D": (3, 3, 1, _depthwise), "TransposeConv2D": (3, 3, 1, _transposed),
     "Dense": (3, 3, 1, _dense), "Add": (2, 2, 1, _binary), "Sub": (2, 2, 1, _binary), "Mul": (2, 2, 1, _binary),
+    "Maximum": (2, 2, 1, _binary), "Minimum": (2, 2, 1, _binary), "Prelu": (2, 2, 1, _binary),
     "AveragePool": (1, 1, 1, _pool), "MaxPool": (1, 1, 1, _pool), "Mean": (1, 1, 1, _mean),
     "Reshape": (1, 1, 1, _reshape), "Transpose": (1, 1, 1, _transpose), "Pad": (1, 1, 1, _pad),
     "Concatenate": (1, _MANY, 1, _concatenate), "Slice": (1, 1, 1, _slice), "ResizeNearest": (1, 1, 1, _resize),
+    "Gather": (1, 1, 1, _gather),
     "Unary": (1, 1, 1, _same), "Softmax": (1, 1, 1, _softmax), "Quantize": (1, 1, 1, _quantize),
     "Dequantize": (1, 1, 1, _quantize), "ReadVariable": (0, 0, 1, _read), "AssignVariable": (1, 1, 0, _assign),
 }

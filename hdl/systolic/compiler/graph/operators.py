@@ -8,8 +8,9 @@ VALID by the front end. Biases are int32, in the scale of the sums; a front end 
 import dataclasses
 
 __all__ = ["Add", "AssignVariable", "AveragePool", "Concatenate", "Conv2D", "Dense", "DepthwiseConv2D", "Dequantize",
-           "MaxPool", "Mean", "Mul", "Operator", "Pad", "Quantize", "ReadVariable", "Reshape", "ResizeNearest",
-           "Slice", "Softmax", "Sub", "Transpose", "TransposeConv2D", "Unary"]
+           "Gather", "MaxPool", "Maximum", "Mean", "Minimum", "Mul", "Operator", "Pad", "Prelu", "Quantize",
+           "ReadVariable", "Reshape", "ResizeNearest", "Slice", "Softmax", "Sub", "Transpose", "TransposeConv2D",
+           "Unary"]
 
 Pair = tuple[int, int]
 
@@ -55,11 +56,13 @@ class DepthwiseConv2D(Clamped):
 class TransposeConv2D(Clamped):
     """Inputs: x, weights [kernel_y, kernel_x, inputs, outputs], bias.
 
-    Input (y, x) adds to outputs (y * stride + ky - padding_top, x * stride + kx - padding_left).
+    Input (y, x) adds to outputs (y * stride + ky - padding_top, x * stride + kx - padding_left). ``portable``
+    says that the file has it as LiteRT's accelerated kernels do not take it: its portable one rounds otherwise.
     """
 
     strides: Pair = (1, 1)
     padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    portable: bool = False
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -69,7 +72,10 @@ class Dense(Clamped):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Add(Clamped):
-    """Inputs: two maps, broadcast against each other; either may be constant."""
+    """Inputs: two maps, broadcast against each other; either may be constant. ``offset`` is of ONNX Runtime: None where
+    it dequantises, computes and quantises; else it works on codes that are so much more, 128 if its own are uint8."""
+
+    offset: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -81,14 +87,32 @@ class Sub(Clamped):
 class Mul(Clamped):
     """As for :class:`Add`."""
 
+    offset: int | None = None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Maximum(Operator):
+    """The larger of two codes, whatever they stand for; shapes as for :class:`Add`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Minimum(Operator):
+    """The smaller one, as for :class:`Maximum`."""
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Prelu(Operator):
+    """First input where it is not negative, else times the second; shapes as for :class:`Add`."""
+
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class AveragePool(Clamped):
-    """Average of the pixels of a window that lie inside the map."""
+    """Average of the pixels of a window that lie inside the map; ``offset`` as for :class:`Add`."""
 
     kernel: Pair
     strides: Pair
     padding: tuple[Pair, Pair] = ((0, 0), (0, 0))
+    offset: int | None = None
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -145,6 +169,14 @@ class Slice(Operator):
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
+class Gather(Operator):
+    """Indices of an axis, in any order, each as often as it is named."""
+
+    axis: int
+    indices: tuple[int, ...]
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
 class ResizeNearest(Operator):
     """Output height and width are the value's."""
 
@@ -160,8 +192,8 @@ class Unary(Operator):
     ----------
     function : str
         ``relu``, ``relu6``, ``relu_0_to_1``, ``relu_n1_to_1``, ``leaky_relu``, ``hard_swish``, ``logistic``, ``tanh``,
-        ``abs``, ``neg``, ``elu``, ``exp``, ``sqrt``, ``rsqrt``, ``square``, ``hard_sigmoid``, or ``requantise`` for
-        another scale alone.
+        ``abs``, ``neg``, ``elu``, ``exp``, ``sqrt``, ``rsqrt``, ``square``, ``log``, ``hard_sigmoid``, or
+        ``requantise`` for another scale alone.
     alpha : float
         Slope or scale of ``leaky_relu``, ``elu`` and ``hard_sigmoid``.
     """
@@ -179,7 +211,7 @@ class Softmax(Operator):
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Quantize(Operator):
-    """From float32 to the output's codes; or between integer types that differ in the zero point alone."""
+    """From float32 to the output's codes; or between int8 and uint8."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)

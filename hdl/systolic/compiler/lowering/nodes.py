@@ -8,7 +8,7 @@ import numpy.typing as npt
 
 from ..evaluate import execute
 from ..graph import Graph, Node
-from ..graph.operators import Add, Mul, Slice, Sub, Unary
+from ..graph.operators import Add, Maximum, Minimum, Mul, Prelu, Slice, Sub, Unary
 from ..match import table
 from . import elementwise, products, shapes
 from .places import Map
@@ -47,7 +47,10 @@ def lower_node(lowerer: Lowerer, node: Node, follower: Node | None = None) -> No
             return
         _PRODUCTS[node.kind](lowerer, node, x, _output(lowerer, name), codes)
     elif node.kind in _MAPS:
-        _MAPS[node.kind](lowerer, node, _operand(lowerer, node, 0), _output(lowerer, node.outputs[0]))
+        x, out = _operand(lowerer, node, 0), _output(lowerer, node.outputs[0])
+        if node.kind == "Mean":  # an image of one pixel for each, whether their axes are kept or not
+            out = shapes.seen(out, (x.images, 1, 1, x.channels))
+        _MAPS[node.kind](lowerer, node, x, out)
     elif node.kind in ("Reshape", "Transpose"):
         x = shapes.plain(lowerer, node, _operand(lowerer, node, 0))
         lowerer.maps[node.outputs[0]] = shapes.seen(x, graph.results(node)[0].shape)
@@ -58,7 +61,7 @@ def lower_node(lowerer: Lowerer, node: Node, follower: Node | None = None) -> No
         maps = [_operand(lowerer, node, number) for number in range(len(node.inputs))]
         shapes.concatenate(lowerer, node, maps, _output(lowerer, node.outputs[0]))
     else:
-        assert isinstance(node.operator, Add | Sub | Mul)
+        assert isinstance(node.operator, Add | Sub | Mul | Maximum | Minimum | Prelu)
         _binary(lowerer, node)
 
 
@@ -96,7 +99,7 @@ def _in_place(lowerer: Lowerer, node: Node) -> Map | None:
 
 
 def _binary(lowerer: Lowerer, node: Node) -> None:
-    """Add, Sub and Mul: with one number, a table; else the sum of two maps, of which Sub complements the second."""
+    """Two maps in, one out: with one number, a table; else the sum of two maps, of which Sub complements the second."""
     graph = lowerer.graph
     operands = graph.operands(node)
     single = next((number for number, value in enumerate(operands) if value.constant is not None and value.size == 1),

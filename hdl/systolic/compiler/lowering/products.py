@@ -65,9 +65,12 @@ class Product:
     taps: Taps | None = None
 
     def reads(self, part: tuple[int, int, int, int]) -> Access:
-        """Bytes of the input that a stripe reads."""
-        read = self.x.rows(*self.kernel.inputs(part[0], part[2]))
-        return Access(read.storage, read.low, read.high + self.beyond)
+        """Bytes of the input that a stripe reads, and of the border around it if there is one."""
+        first, count = self.kernel.inputs(part[0], part[2])
+        read, layout = self.x.rows(first, count), self.x.layout
+        before = layout.left * layout.x_stride + layout.top * layout.y_stride * (first <= 0)
+        behind = layout.right * layout.x_stride + layout.bottom * layout.y_stride * (first + count >= self.x.height)
+        return Access(read.storage, max(read.low - before, 0), min(read.high + behind, read.storage.size) + self.beyond)
 
 
 def parts(lowerer: Lowerer, out: Map, begin: int, height: int) -> Iterator[tuple[int, int, int, int]]:

@@ -9,7 +9,9 @@ order therefore has, for a step k::
 Work of the activation unit alone joins the step that makes its last input, right behind the activation that does.
 """
 
+import bisect
 import itertools
+import operator
 from collections import Counter
 from collections.abc import Iterable, Iterator
 
@@ -47,6 +49,7 @@ def _together(step: Step, earlier: Step) -> bool:
 
 
 Place = tuple[int, ...]
+_place = operator.itemgetter(0)
 
 
 class _Places:
@@ -82,15 +85,18 @@ class _Places:
     def touch(self, place: Place, step: Step) -> None:
         """What a step touches is touched at a place."""
         for access, writes in _accesses(step):
-            self._touching.setdefault(access.storage, []).append((place, access, writes))
+            bisect.insort(self._touching.setdefault(access.storage, []), (place, access, writes), key=_place)
 
     def last(self, step: Step) -> Place | None:
         """The last place that a step has to come after: where a byte is touched that either of them writes."""
         found: Place | None = None
         for access, writes in _accesses(step):
-            for place, other, written in self._touching.get(access.storage, ()):
-                if (writes or written) and (found is None or place > found) and access.overlaps(other):
+            for place, other, written in reversed(self._touching.get(access.storage, [])):
+                if found is not None and place <= found:
+                    break
+                if (writes or written) and access.overlaps(other):
                     found = place
+                    break
         return found
 
 

@@ -73,11 +73,21 @@ def _mean_multiplier(real: float, count: int) -> tuple[int, int]:
 
 def average(graph: Graph, node: Node, match: Match, count: int) -> Rounded | None:
     """Record for sums of ``count`` pixels, for AveragePool and Mean; None if the TPU cannot have the runtime's bits."""
+    if match is Match.ONNXRUNTIME and node.kind == "AveragePool" and not _clear(graph, node, count):
+        return None
     steps = _steps(lambda sums: averaged(graph, node, match, sums, count), _LOW * count, _HIGH * count)
     for tried in _candidates(graph, node, match, count, steps):
         if np.array_equal(_steps(_codes(tried), _LOW * count, _HIGH * count), steps):
             return tried
     return None
+
+
+def _clear(graph: Graph, node: Node, count: int) -> bool:
+    """Whether no average is so near to a half that the order of a runtime's sums of floats decides."""
+    (x_scale, x_zero), (y_scale, _) = graph.operands(node)[0].scale, graph.results(node)[0].scale
+    codes = (np.arange(_LOW * count, _HIGH * count + 1) - x_zero * count) * (x_scale / y_scale / count)
+    inside = codes[np.abs(codes) < 2 * -_LOW + 1]
+    return bool(np.all(np.abs(np.abs(inside - np.floor(inside)) - 0.5) > (count + 8) * 2.0**-15))
 
 
 def _candidates(graph: Graph, node: Node, match: Match, count: int, steps: Ints) -> Iterator[Rounded]:

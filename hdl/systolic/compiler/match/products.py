@@ -7,7 +7,7 @@ import numpy.typing as npt
 
 from ..errors import CompileError
 from ..graph import Graph, Node
-from ..graph.operators import Clamped
+from ..graph.operators import Clamped, TransposeConv2D
 from ..quantise import Requantisation, quantise_multiplier
 from .runtimes import Match, Rounded
 
@@ -37,12 +37,15 @@ def product(graph: Graph, node: Node, match: Match) -> Rounded:
     scales = weights.quantisation.scale
     fields: dict[str, Any] = {"bias": folded, "zero_point": y_zero, "low": node.operator.low,
                               "high": node.operator.high}
-    if match in (Match.LITERT, Match.ONNXRUNTIME):
+    rare = match is Match.LITERT and isinstance(node.operator, TransposeConv2D) and node.operator.portable
+    if match in (Match.LITERT, Match.ONNXRUNTIME) and not rare:
         real = np.float32(x_scale) * scales / np.float32(y_scale)
         return Rounded("fp32", Requantisation(multiplier=_per_output(real, folded), **fields))
     # One scale is meant for a matrix product in a single step, several for a convolution: other kernels.
     multiplier, shift = quantise_multiplier(x_scale * scales.astype(np.float64) / y_scale)
     rounding = "single" if match is Match.REFERENCE and node.kind == "Dense" else "double"
+    if rare and folded.size >= 8:
+        rounding = "eights"
     return Rounded(rounding, Requantisation(multiplier=_per_output(multiplier, folded),
                                             shift=_per_output(shift, folded), **fields))
 

@@ -24,7 +24,8 @@ class Rounded:
     Parameters
     ----------
     rounding : str
-        ``single``, ``double`` or ``fp32``: what ``set_configuration`` is set to.
+        ``single``, ``double`` or ``fp32``: what ``set_configuration`` is set to; or ``eights``, which the TPU does not
+        have.
     scale : Requantisation
         With the inputs' zero points in its biases. For ``fp32``, its multiplier is the scale itself.
     """

@@ -131,6 +131,13 @@ def _shifted(values: Ints, right: int) -> Ints:
     return result
 
 
+def _sqrt(x: tuple[float, int], y: tuple[float, int], alpha: float) -> Ints:
+    """LiteRT's SQRT: rounded down."""
+    real = np.sqrt(np.float32(x[0]) * np.maximum(_CODES - x[1], 0).astype(np.float32))
+    result: Ints = np.floor(real / np.float32(y[0])).astype(np.int64) + y[1]
+    return result
+
+
 def _xnnpack_leaky(x: tuple[float, int], y: tuple[float, int], alpha: float) -> Ints:
     """XNNPACK's leaky ReLU: multipliers of 8 fractional bits (src/microparams-init.c)."""
     positive = np.float32(x[0]) / np.float32(y[0])
@@ -150,7 +157,8 @@ _FIXED: dict[tuple[Match, str], Callable[[tuple[float, int], tuple[float, int], 
     (Match.REFERENCE, "relu"): _relu(0, math.inf), (Match.REFERENCE, "relu6"): _relu(0, 6),
     (Match.REFERENCE, "relu_n1_to_1"): _relu(-1, 1), (Match.REFERENCE, "relu_0_to_1"): _relu(0, 1),
     (Match.REFERENCE, "hard_swish"): _hard_swish, (Match.REFERENCE, "neg"): _negated,
-    (Match.MICRO, "relu6"): _micro_relu6, (Match.LITERT, "hard_swish"): _hard_swish, (Match.LITERT, "neg"): _negated,
+    (Match.REFERENCE, "sqrt"): _sqrt, (Match.LITERT, "sqrt"): _sqrt, (Match.MICRO, "relu6"): _micro_relu6,
+    (Match.LITERT, "hard_swish"): _hard_swish, (Match.LITERT, "neg"): _negated,
     (Match.LITERT, "requantise"): _xnnpack_rescaled, (Match.LITERT, "leaky_relu"): _xnnpack_leaky,
 }
 
@@ -178,4 +186,5 @@ _REAL: dict[str, Callable[[Floats, np.float32], npt.NDArray[Any]]] = {
     "sqrt": lambda x, alpha: np.sqrt(x),
     "rsqrt": lambda x, alpha: 1 / np.sqrt(x),
     "square": lambda x, alpha: x * x,
+    "log": lambda x, alpha: np.log(x),
 }

@@ -19,7 +19,7 @@ from ..graph.operators import (
     Transpose,
     TransposeConv2D,
 )
-from ..match import Match, addition, average
+from ..match import Match, addition, average, product
 
 __all__ = ["place"]
 
@@ -58,6 +58,8 @@ def _windows(graph: Graph, node: Node, config: TpuConfig, match: Match) -> str:
         sizes = [*operator.kernel, *operator.strides]
     if max(sizes) > _MOST:
         return f"kernel, strides and dilations of the TPU are {_MOST} at most"
+    if isinstance(operator, TransposeConv2D) and product(graph, node, match).rounding == "eights":
+        return f"the TPU cannot round as {match} does in its portable kernel"
     if isinstance(operator, DepthwiseConv2D) and operator.multiplier > config.matrix.arch.cols:
         return f"outputs per channel must be at most the {config.matrix.arch.cols} columns"
     if isinstance(operator, AveragePool) and any(
@@ -127,9 +129,9 @@ def _transpose(graph: Graph, node: Node, config: TpuConfig, match: Match) -> str
 
 
 
-
 _RULES: dict[str, Callable[[Graph, Node, TpuConfig, Match], str]] = {
     "Conv2D": _windows, "DepthwiseConv2D": _windows, "TransposeConv2D": _windows, "AveragePool": _windows,
-    "MaxPool": _windows, "Mean": _mean, "Add": _binary, "Sub": _binary, "Mul": _binary, "Slice": _slice,
-    "ResizeNearest": _resize, "Transpose": _transpose, "Softmax": _never, "Quantize": _never, "Dequantize": _never,
+    "MaxPool": _windows, "Mean": _mean, **dict.fromkeys(("Add", "Sub", "Mul", "Maximum", "Minimum", "Prelu"), _binary),
+    "Slice": _slice, "ResizeNearest": _resize, "Transpose": _transpose,
+    **dict.fromkeys(("Gather", "Softmax", "Quantize", "Dequantize"), _never),
 }

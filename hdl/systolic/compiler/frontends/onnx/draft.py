@@ -110,13 +110,21 @@ class Draft:
         By ONNX's names.
     unsigned : set of str
         ONNX's names of tensors of uint8.
+    offsets : dict of str to int
+        How much more than int8 the codes are that ONNX Runtime has for a tensor: :func:`.offsets`.
     """
 
     def __init__(self) -> None:
         self.tensors: dict[str, Tensor | Pending] = {}
         self.unsigned: set[str] = set()
+        self.offsets: dict[str, int] = {}
         self.values: dict[str, Value] = {}
         self._nodes: list[Node] = []
+
+    def common_offset(self, *names: str) -> int | None:
+        """That of all these tensors; None if they differ, and an operator is not done on codes."""
+        found = {self.offsets.get(name) for name in names}
+        return found.pop() if len(found) == 1 else None
 
     def value(self, name: str, shape: Shape, *, dtype: npt.DTypeLike = np.int8,
               quantised: Quantisation | None = None, constant: npt.NDArray[Any] | None = None) -> str:

@@ -5,29 +5,33 @@ from collections.abc import Callable
 import numpy as np
 
 from ...graph import Quantisation
-from ...graph.operators import Add, Dequantize, Mul, Softmax, Sub
+from ...graph.operators import Add, Dequantize, Mul, Operator, Prelu, Softmax, Sub
 from .draft import Draft, Pending, Tensor
 from .operands import constant, finished, is_float, linear, tensor
 from .source import OnnxNode
 
 __all__ = ["binary", "clip", "function", "qlinear_binary", "qlinear_function", "qlinear_softmax", "relu", "softmax"]
 
-_BINARY: dict[str, type[Add | Sub | Mul]] = {"Add": Add, "Sub": Sub, "Mul": Mul}
+_BINARY: dict[str, type[Add | Sub | Mul | Prelu]] = {"Add": Add, "Sub": Sub, "Mul": Mul, "PRelu": Prelu}
 
 
 def binary(draft: Draft, node: OnnxNode) -> Pending:
-    """Add, Sub and Mul on floats that codes stand for."""
-    return _binary(draft, node, tensor(draft, node, 0), tensor(draft, node, 1), _BINARY[node.operator])
+    """Add, Sub, Mul and PRelu on floats that codes stand for."""
+    kind = _BINARY[node.operator]
+    return _binary(draft, node, tensor(draft, node, 0), tensor(draft, node, 1), kind,
+                   lambda name: draft.common_offset(node.input(0), node.input(1), name))
 
 
 def qlinear_binary(draft: Draft, node: OnnxNode) -> Tensor:
     """QLinearAdd and QLinearMul of com.microsoft."""
     kind = _BINARY[node.operator.removeprefix("QLinear")]
-    pending = _binary(draft, node, linear(draft, node, 0), linear(draft, node, 3), kind)
+    pending = _binary(draft, node, linear(draft, node, 0), linear(draft, node, 3), kind,
+                      lambda name: 128 if not node.input(7) or node.input(7) in draft.unsigned else 0)
     return pending.finish(finished(draft, node, 6), -128, 127, node.outputs[0])
 
 
-def _binary(draft: Draft, node: OnnxNode, first: Tensor, second: Tensor, kind: type[Add | Sub | Mul]) -> Pending:
+def _binary(draft: Draft, node: OnnxNode, first: Tensor, second: Tensor, kind: type[Add | Sub | Mul | Prelu],
+            offset: Callable[[str], int | None]) -> Pending:
     for each in (first, second):
         if each.quantisation is None:
             raise node.error("both inputs must be quantised")
@@ -40,7 +44,15 @@ def _binary(draft: Draft, node: OnnxNode, first: Tensor, second: Tensor, kind: t
         maps = [each for each in (first, second) if each.constant is None and each.shape == shape]
         axes = maps[0].axes if maps and maps[0].flattened is None else tuple(range(len(shape)))
         here = [str(draft.arranged(_ranked(draft, each, len(shape)), axes).value) for each in (first, second)]
-        return draft.result(name, kind(low=low, high=high), (here[0], here[1]), shape, quantised, axes=axes)
+        if kind is Prelu:
+            if (low, high) != (-128, 127):
+                raise node.error("no other activation function may follow")
+            operator: Operator = Prelu()
+        elif kind is Sub:
+            operator = Sub(low=low, high=high)
+        else:
+            operator = (Add if kind is Add else Mul)(low=low, high=high, offset=offset(name))
+        return draft.result(name, operator, (here[0], here[1]), shape, quantised, axes=axes)
     return Pending(shape=shape, finish=finish)
 
 

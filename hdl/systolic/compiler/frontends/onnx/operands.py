@@ -93,16 +93,18 @@ def windows(node: OnnxNode, size: Pair, kernel: Pair) -> tuple[Pair, Pair, tuple
         raise node.error(f"kernel, strides and dilations must be positive, not {kernel}, {strides}, {dilations}")
     spans = [(k - 1) * d + 1 for k, d in zip(kernel, dilations, strict=True)]
     pads = padding(node, size, spans, strides)
-    out = []
+    out, reached = [], []
     for length, span, step, (before, after) in zip(size, spans, strides, pads, strict=True):
         room = length + before + after - span
         if room < 0:
             raise node.error(f"a window of {span} must fit into {length + before + after} pixels")
-        more = step - 1 if node.attributes.get("ceil_mode", 0) else 0
-        if more and room % step:
-            raise node.error("ceil_mode with windows beyond the map is not supported")
-        out.append(room // step + 1)
-    return strides, dilations, pads, (out[0], out[1])
+        # A window that begins behind the map is none.
+        beyond = -room % step if node.attributes.get("ceil_mode", 0) else 0
+        if beyond and room + beyond >= length + before:
+            beyond -= step
+        out.append((room + beyond) // step + 1)
+        reached.append((before, after + max(beyond, 0)))
+    return strides, dilations, (reached[0], reached[1]), (out[0], out[1])
 
 
 def padding(node: OnnxNode, size: Pair, spans: list[int], strides: Pair) -> tuple[Pair, Pair]:

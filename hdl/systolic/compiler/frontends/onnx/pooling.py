@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from ...graph import Quantisation
-from ...graph.operators import AveragePool, MaxPool, Mean
+from ...graph.operators import AveragePool, MaxPool, Mean, Pad
 from .draft import CHANNELS_LAST, Draft, Pending, Tensor
 from .operands import finished, integers, linear, tensor, windows
 from .source import OnnxNode
@@ -21,26 +21,50 @@ def max_pool(draft: Draft, node: OnnxNode) -> Tensor:
                         x.quantisation, axes=CHANNELS_LAST, real=x.real)
 
 
+def global_max_pool(draft: Draft, node: OnnxNode) -> Tensor:
+    """GlobalMaxPool: one window."""
+    x = _map(node, tensor(draft, node))
+    here = draft.arranged(x, CHANNELS_LAST).value
+    assert here is not None
+    operator = MaxPool(kernel=(x.shape[2], x.shape[3]), strides=(1, 1))
+    return draft.result(node.outputs[0], operator, (here,), (*x.shape[:2], 1, 1), x.quantisation, axes=CHANNELS_LAST,
+                        real=x.real)
+
+
 def average_pool(draft: Draft, node: OnnxNode) -> Pending:
     """AveragePool on floats that codes stand for."""
-    return _average(draft, node, _map(node, tensor(draft, node)))
+    return _average(draft, node, _map(node, tensor(draft, node)), lambda name: draft.common_offset(node.input(0), name))
 
 
 def qlinear_average_pool(draft: Draft, node: OnnxNode) -> Tensor:
     """QLinearAveragePool of com.microsoft."""
-    pending = _average(draft, node, _map(node, linear(draft, node, 0)))
+    pending = _average(draft, node, _map(node, linear(draft, node, 0)),
+                       lambda name: 128 if not node.input(4) or node.input(4) in draft.unsigned else 0)
     return pending.finish(finished(draft, node, 3), -128, 127, node.outputs[0])
 
 
-def _average(draft: Draft, node: OnnxNode, x: Tensor) -> Pending:
+def _average(draft: Draft, node: OnnxNode, x: Tensor, offset: Callable[[str], int | None]) -> Pending:
     here, shape, kernel, strides, padding = _windows(draft, node, x)
     if node.attributes.get("count_include_pad", 0) and any(map(any, padding)):
-        raise node.error("count_include_pad must be 0 where there is padding")
+        here, padding = _with_border(draft, node, x, here, padding), ((0, 0), (0, 0))
 
     def finish(quantised: Quantisation, low: int, high: int, name: str) -> Tensor:
-        operator = AveragePool(kernel=kernel, strides=strides, padding=padding, low=low, high=high)
+        operator = AveragePool(kernel=kernel, strides=strides, padding=padding, low=low, high=high,
+                               offset=offset(name))
         return draft.result(name, operator, (here,), shape, quantised, axes=CHANNELS_LAST)
     return Pending(shape=shape, finish=finish)
+
+
+def _with_border(draft: Draft, node: OnnxNode, x: Tensor, here: str,
+                 padding: tuple[tuple[int, int], tuple[int, int]]) -> str:
+    """A map with the pixels around it that are counted, as zeros."""
+    if node.attributes.get("ceil_mode", 0) or x.quantisation is None:
+        raise node.error("count_include_pad must be 0 with ceil_mode")
+    n, channels, height, width = x.shape
+    size = [length + sum(pair) for length, pair in zip((height, width), padding, strict=True)]
+    operator = Pad(padding=((0, 0), *padding, (0, 0)), value=x.quantisation.one[1])
+    return str(draft.result(f"{node.outputs[0]}_padded", operator, (here,), (n, channels, *size), x.quantisation,
+                            axes=CHANNELS_LAST).value)
 
 
 def _map(node: OnnxNode, x: Tensor) -> Tensor:
@@ -101,6 +125,7 @@ def _mean(draft: Draft, node: OnnxNode, x: Tensor, over: tuple[int, ...], *, kee
 
 def kinds() -> dict[str, Callable[[Draft, OnnxNode], Tensor | Pending]]:
     """Handlers by operator."""
-    return {"MaxPool": max_pool, "AveragePool": average_pool, "QLinearAveragePool": qlinear_average_pool,
+    return {"MaxPool": max_pool, "GlobalMaxPool": global_max_pool,
+            "AveragePool": average_pool, "QLinearAveragePool": qlinear_average_pool,
             "GlobalAveragePool": global_average_pool, "QLinearGlobalAveragePool": qlinear_global_average_pool,
             "ReduceMean": reduce_mean}

@@ -12,6 +12,8 @@ from ...graph import Graph, Quantisation
 from ...graph.operators import Dequantize, Quantize
 from . import elementwise, pooling, products, shapes
 from .draft import Draft, Pending, Tensor, codes
+from .lines import also_lines
+from .offsets import offsets
 from .operands import constant, finished, is_float, tensor
 from .source import OnnxNode, Source, read_source
 
@@ -39,6 +41,7 @@ def read_onnx(content: bytes) -> Graph:
         If the file is damaged, or has what is not supported; the message names the node.
     """
     source, draft = read_source(content), Draft()
+    draft.offsets = offsets(source)
     for name, array in source.constants.items():
         _constant(draft, name, array)
     for name, shape, dtype in source.inputs:
@@ -179,8 +182,9 @@ def _output(draft: Draft, source: Source, name: str) -> str:
 
 
 _HANDLERS: dict[str, Handler] = {
-    "Constant": constant_node, "QuantizeLinear": quantize, "DequantizeLinear": dequantize, "Conv": products.conv,
-    "ConvTranspose": products.conv_transpose,
-    "QLinearConv": products.qlinear_conv, "Gemm": products.gemm, "QGemm": products.qgemm, "MatMul": products.matmul,
-    "QLinearMatMul": products.qlinear_matmul, **pooling.kinds(), **elementwise.kinds(), **shapes.kinds(),
+    "Constant": constant_node, "QuantizeLinear": quantize, "DequantizeLinear": dequantize,
+    "Conv": also_lines(products.conv, 1), "ConvTranspose": also_lines(products.conv_transpose, 1),
+    "QLinearConv": also_lines(products.qlinear_conv, 3), "Gemm": products.gemm, "QGemm": products.qgemm,
+    "MatMul": products.matmul, "QLinearMatMul": products.qlinear_matmul, **elementwise.kinds(), **shapes.kinds(),
+    **{name: also_lines(handler) for name, handler in pooling.kinds().items()}, "ReduceMean": pooling.reduce_mean,
 }

@@ -1,5 +1,6 @@
 """The graph while it is made."""
 
+import dataclasses
 import math
 from typing import Any
 
@@ -48,12 +49,21 @@ class Draft:
         self.states: dict[str, npt.NDArray[Any]] = {}
         self.variables: dict[int, str] = {}  # number of a resource tensor to name of the variable
         self._nodes: list[Node] = []
+        self._known: dict[int, Tensor] = {}
         self._names: dict[int, str] = {}
         self._taken: set[str] = set()
 
     def tensor(self, number: int) -> Tensor:
-        """A tensor of the file."""
-        return self.subgraph.tensors[number]
+        """A tensor of the file, with its values if they are known by now."""
+        return self._known.get(number, self.subgraph.tensors[number])
+
+    def known(self, operation: Operation, array: npt.NDArray[Any]) -> None:
+        """Say that an operator's output is a constant."""
+        out = self.output(operation)
+        if out.dtype is None or array.size != math.prod(out.shape):
+            raise operation.error(f"output {out.name} must have {array.size} elements, not {list(out.shape)}")
+        constant = array.astype(out.dtype).reshape(out.shape)
+        self._known[operation.outputs[0]] = dataclasses.replace(out, constant=constant)
 
     def name(self, number: int) -> str:
         """Name of the value of a tensor, which is added if there is none."""

@@ -7,7 +7,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ...graph import Quantisation
-from ...graph.operators import Conv2D, Dense, DepthwiseConv2D, Reshape, TransposeConv2D
+from ...graph.operators import Concatenate, Conv2D, Dense, DepthwiseConv2D, Reshape, Slice, TransposeConv2D
 from .draft import Draft, activation
 from .source import Operation
 
@@ -39,8 +39,33 @@ def conv(draft: Draft, operation: Operation) -> None:
     weights, scale = _weights(draft, operation, 1, 4)
     kernel = weights.shape[1], weights.shape[2]
     fields = _windows(draft, operation, kernel)
+    channels = draft.tensor(draft.input(operation, 0)).shape[-1]
+    if 0 < weights.shape[3] < channels:
+        _grouped(draft, operation, weights, scale, channels, Conv2D(**fields))
+        return
     names = _constants(draft, operation, weights.transpose(1, 2, 3, 0), scale)
     draft.result(operation, Conv2D(**fields), (draft.name(draft.input(operation, 0)), *names))
+
+
+def _grouped(draft: Draft, operation: Operation, weights: npt.NDArray[Any], scale: Quantisation, channels: int,
+             operator: Conv2D) -> None:
+    """A convolution per group of channels; the maps that they make joined."""
+    depth, out, quantised = weights.shape[3], draft.output(operation), draft.quantised(operation, 0)
+    groups = channels // depth
+    if channels % depth or weights.shape[0] % groups or len(out.shape) != 4:
+        raise operation.error(f"weights must be of a part of the {channels} channels, for a part of the outputs each, "
+                              f"not {list(weights.shape)}")
+    x, count, names = draft.tensor(draft.input(operation, 0)), weights.shape[0] // groups, []
+    for group in range(groups):
+        begin, end = (0, 0, 0, group * depth), (*x.shape[:3], (group + 1) * depth)
+        taken = draft.value(f"{out.name}_x{group}", (*x.shape[:3], depth), quantised=quantised)
+        draft.node(Slice(begin=begin, end=end, strides=(1,) * 4), (draft.name(operation.inputs[0]),), (taken,))
+        made = draft.value(f"{out.name}_{group}", (*out.shape[:3], count), quantised=out.quantisation)
+        here = slice(group * count, (group + 1) * count)
+        constants = _constants(draft, operation, weights.transpose(1, 2, 3, 0), scale, outputs=here)
+        draft.node(operator, (taken, *constants), (made,))
+        names.append(made)
+    draft.result(operation, Concatenate(axis=3), tuple(names))
 
 
 def depthwise(draft: Draft, operation: Operation) -> None:
@@ -74,8 +99,12 @@ def transposed(draft: Draft, operation: Operation) -> None:
     out = draft.output(operation)
     pads = padding(operation, out.shape[1:3], (weights.shape[1], weights.shape[2]), strides)
     low, high = activation(operation, operation.option("FusedActivationFunction"), out.quantisation)
+    # XNNPACK wants the shape in the file, and for SAME a kernel that covers the strides.
+    small = weights.shape[1] < strides[0] or weights.shape[2] < strides[1]
+    computed = draft.subgraph.tensors[draft.input(operation, 0)].constant is None
     names = _constants(draft, operation, weights.transpose(1, 2, 3, 0), scale, x=2, bias=3)
-    draft.result(operation, TransposeConv2D(strides=strides, padding=pads, low=low, high=high),
+    portable = computed or (small and not operation.option("Padding"))
+    draft.result(operation, TransposeConv2D(strides=strides, padding=pads, portable=portable, low=low, high=high),
                  (draft.name(draft.input(operation, 2)), *names))
 
 
@@ -113,19 +142,22 @@ def _weights(draft: Draft, operation: Operation, number: int, rank: int) -> tupl
 
 
 def _constants(draft: Draft, operation: Operation, weights: npt.NDArray[Any], scale: Quantisation, *, x: int = 0,
-               bias: int = 2) -> tuple[str, str]:
-    """Values of weights, whose last axis is the outputs, and bias."""
+               bias: int = 2, outputs: slice = slice(None)) -> tuple[str, str]:
+    """Values of weights, whose last axis is the outputs, and bias; of a part of the outputs."""
     several = scale.scale.size > 1
+    if several:
+        scale = dataclasses.replace(scale, scale=scale.scale[outputs], zero_point=scale.zero_point[outputs])
     sums = Quantisation(scale=np.float32(draft.quantised(operation, x).one[0]) * scale.scale,
                         zero_point=np.zeros(scale.scale.shape, np.int64), axis=0 if several else None)
     here = dataclasses.replace(scale, axis=weights.ndim - 1 if several else None)
-    array, name = np.ascontiguousarray(weights), draft.output(operation).name
+    array, name = weights, draft.output(operation).name
     if bias < len(operation.inputs) and operation.inputs[bias] >= 0:
         biases = draft.constant(operation, bias)
         if biases.dtype != np.int32:
             raise operation.error(f"bias must be int32, not {biases.dtype}")
     else:
         biases = np.zeros(array.shape[-1], np.int32)
+    array, biases = np.ascontiguousarray(array[..., outputs]), biases[outputs]
     return (draft.value(f"{name}_weights", array.shape, quantised=here, constant=array),
             draft.value(f"{name}_bias", biases.shape, dtype=np.int32, quantised=sums, constant=biases))
 

@@ -8,11 +8,14 @@ import numpy as np
 from ...errors import CompileError
 from ...graph import Graph, Quantisation
 from ...graph.operators import AssignVariable, Dequantize, Quantize, ReadVariable, Unary
-from . import maps, products
+from . import maps, moves, products
+from .arithmetic import folded
 from .draft import Draft
-from .source import DAMAGE, Operation, Source, read_source
+from .source import DAMAGE, Operation, Source, Tensor, read_source
 
 __all__ = ["read_tflite"]
+
+_CODES = (np.dtype(np.int8), np.dtype(np.uint8))
 
 
 def read_tflite(content: bytes) -> Graph:
@@ -44,6 +47,8 @@ def read_tflite(content: bytes) -> Graph:
 def _translated(source: Source) -> Graph:
     draft = Draft(source.subgraphs[0])
     for operation in draft.subgraph.operations:
+        if folded(draft, operation):
+            continue
         if operation.kind not in _HANDLERS and operation.kind != "CALL_ONCE":
             raise operation.error(f"is not supported; supported are {', '.join(sorted([*_HANDLERS, 'CALL_ONCE']))}")
         if operation.kind == "CALL_ONCE":
@@ -56,31 +61,30 @@ def _translated(source: Source) -> Graph:
 
 
 def quantize(draft: Draft, operation: Operation) -> None:
-    """QUANTIZE: from floats; from uint8; or from int8 to another scale."""
+    """QUANTIZE: from floats, or between int8 and uint8, in whatever scales."""
     number = draft.input(operation, 0)
     x, y, name = draft.tensor(number), draft.output(operation), draft.name(number)
-    if x.dtype == np.float32 and y.dtype == np.int8:
-        draft.result(operation, Quantize(), (name,))
-        return
-    if x.quantisation is None or y.quantisation is None or {x.dtype, y.dtype} > {np.dtype(np.int8), np.dtype(np.uint8)}:
-        raise operation.error(f"must be from float32, int8 or uint8 to int8, not {x.type_name} to {y.type_name}")
-    here, wanted = (dataclasses.replace(each.quantisation, zero_point=each.quantisation.zero_point - 128 * (
-        each.dtype == np.uint8)) for each in (x, y) if each.quantisation is not None)
-    if x.dtype == np.uint8:
-        name = _convert(draft, f"{x.name}_codes", name, here)
-    if here.one != wanted.one and y.dtype == np.int8:
+    if y.quantisation is None or y.dtype not in _CODES or not (
+            x.dtype == np.float32 or (x.dtype in _CODES and x.quantisation is not None)):
+        raise operation.error(f"must be from float32, int8 or uint8 to int8 or uint8, not {x.type_name} to "
+                              f"{y.type_name}")
+    if x.dtype == y.dtype == np.int8:
         draft.result(operation, Unary(function="requantise"), (name,))
         return
-    if here.one != wanted.one:
-        made = draft.value(f"{y.name}_codes", y.shape, quantised=wanted)
+    if x.dtype == y.dtype:
+        name = _convert(draft, f"{x.name}_codes", name, _signed(x))
+        made = draft.value(f"{y.name}_codes", y.shape, quantised=_signed(y))
         draft.node(Unary(function="requantise"), (name,), (made,))
         name = made
-    if y.dtype == np.uint8:
-        draft.result(operation, Quantize(), (name,))
-    elif x.dtype == np.uint8:
-        draft.alias(operation.outputs[0], name)
-    else:
-        draft.result(operation, Unary(function="requantise"), (name,))
+    elif x.dtype == np.float32 and y.dtype == np.uint8:
+        name = _convert(draft, f"{y.name}_codes", name, _signed(y))
+    draft.result(operation, Quantize(), (name,))
+
+
+def _signed(tensor: Tensor) -> Quantisation:
+    """Of the int8 codes 128 less than a tensor's uint8 ones."""
+    assert tensor.quantisation is not None
+    return dataclasses.replace(tensor.quantisation, zero_point=tensor.quantisation.zero_point - 128)
 
 
 def _convert(draft: Draft, name: str, source: str, quantised: Quantisation) -> str:
@@ -96,8 +100,7 @@ def dequantize(draft: Draft, operation: Operation) -> None:
     if x.quantisation is None or x.dtype not in (np.dtype(np.int8), np.dtype(np.uint8)):
         raise operation.error(f"must be from int8 or uint8, not {x.type_name}")
     if x.dtype == np.uint8:
-        name = _convert(draft, f"{x.name}_codes", name,
-                        dataclasses.replace(x.quantisation, zero_point=x.quantisation.zero_point - 128))
+        name = _convert(draft, f"{x.name}_codes", name, _signed(x))
     draft.result(operation, Dequantize(), (name,))
 
 
@@ -158,5 +161,5 @@ def _initialise(draft: Draft, source: Source, operation: Operation) -> None:
 
 _HANDLERS: dict[str, Callable[[Draft, Operation], None]] = {
     "QUANTIZE": quantize, "DEQUANTIZE": dequantize, "VAR_HANDLE": handle, "READ_VARIABLE": read,
-    "ASSIGN_VARIABLE": assign, **products.KINDS, **maps.KINDS,
+    "ASSIGN_VARIABLE": assign, **products.KINDS, **maps.KINDS, **moves.KINDS,
 }
