@@ -208,20 +208,21 @@ def test_reply_among_damage():
 
 def test_program_over_a_bad_line(config):
     """A TPU executes a program that came over a damaged line, and its result goes back over it."""
-    wire = serial_tpu(config, memory_size=4096, divisor=DIVISOR, pause=PAUSE)
-    link = SerialLink(Damage(wire, 0.3, seed=1), baud=wire.baud, pause=wire.pause, attempts=60)
-    driver = Driver(link, limit=1.0)
-    assert driver.identify() == (4, 4)
     layout = Layout.of(3, 5, 7)
     builder = Builder(config)
     builder.store(builder.load(builder.input("x", layout)), builder.output("y", layout))
     builder.end()
     image = builder.image()
+    wire = serial_tpu(config, memory_size=-(-image.end // 1024) * 1024, divisor=DIVISOR, pause=PAUSE)
+    link = SerialLink(Damage(wire, 0.3, seed=1), baud=wire.baud, pause=wire.pause, attempts=60)
+    driver = Driver(link, limit=1.0)
+    assert driver.identify() == (4, 4)
     driver.load(image)
     rng = np.random.default_rng(2)
     for _ in range(5):
         x = rng.integers(-128, 128, (3, 5, 7), np.int8)
-        outputs, outcomes = driver.execute(image, x=x)
+        driver.feed(image, x=x)
+        outputs, outcomes = driver.execute(image)
         assert (outputs["y"] == x).all() and [each.error_code for each in outcomes] == [0]
     assert link.repeats > 5
 
