@@ -75,10 +75,7 @@ class Product:
 
 def parts(lowerer: Lowerer, out: Map, begin: int, height: int) -> Iterator[tuple[int, int, int, int]]:
     """First row and column, rows and columns of each stripe of rows of an output for which there are accumulators."""
-    arch = lowerer.config.matrix.arch
-    depth = min(arch.accumulator_depth, max(arch.result_fifo_depth, 1))
-    columns = min(out.width, depth)
-    most = max(depth // columns, 1)
+    columns, most = _most(lowerer, out)
     rows = ceil_div(height, ceil_div(height, most))
     edges = [*range(begin, begin + height, rows), begin + height]
     cut = lowerer.cuts.get(out.storage.name, 0)
@@ -89,9 +86,18 @@ def parts(lowerer: Lowerer, out: Map, begin: int, height: int) -> Iterator[tuple
             yield first, column, end - first, min(columns, out.width - column)
 
 
+def _most(lowerer: Lowerer, out: Map) -> tuple[int, int]:
+    """Columns and rows of an output for which there are accumulators at once."""
+    arch = lowerer.config.matrix.arch
+    depth = min(arch.accumulator_depth, max(arch.result_fifo_depth, 1))
+    columns = min(out.width, depth)
+    return columns, max(depth // columns, 1)
+
+
 def emit_product(lowerer: Lowerer, made: Product) -> None:
     """Steps of one image; in bands, if input or output is in memory."""
-    for first, rows in bands(lowerer, made.kernel, made.x, made.out):
+    weights = made.tiles.count * lowerer.config.tile_bytes(diagonal=made.tiles.diagonal)
+    for first, rows in bands(lowerer, made.kernel, made.x, made.out, (weights, _most(lowerer, made.out)[1])):
         x, loads = lowerer.band_in(made.node, made.x, *made.kernel.inputs(first, rows))
         out, stores = lowerer.band_out(made.node, made.out, first, rows)
         begin = len(lowerer.steps)

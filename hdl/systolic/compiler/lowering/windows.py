@@ -119,21 +119,27 @@ class Cut:
         return fields
 
 
-def bands(lowerer: Lowerer, kernel: Kernel, x: Map, out: Map) -> Iterator[Pair]:
+def bands(lowerer: Lowerer, kernel: Kernel, x: Map, out: Map, weights: Pair = (0, 1)) -> Iterator[Pair]:
     """First row and rows of each band of an output: all of it, or what the buffer has room for while the next is loaded
-    and the last is stored."""
+    and the last is stored. ``weights``: bytes of weights that come anew for how many rows."""
     if not x.in_memory and not out.in_memory:
         yield 0, out.height
         return
     row = out.layout.y_stride * out.in_memory + kernel.strides[0] * x.layout.y_stride * x.in_memory
     around = x.layout.y_stride * x.in_memory * max(kernel.inputs(0, 1)[1] - kernel.strides[0], 0)
-    yield from split(lowerer, out.height, row, around)
+    yield from split(lowerer, out.height, row, around, weights)
 
 
-def split(lowerer: Lowerer, height: int, row: int, around: int = 0) -> Iterator[Pair]:
-    """First row and rows of each band, where a row needs ``row`` bytes of the buffer, and a band ``around`` more."""
-    count = ceil_div(height, max(1, (lowerer.band - around) // row)) if row else 1
-    rows = ceil_div(height, count)
+def split(lowerer: Lowerer, height: int, row: int, around: int = 0, weights: Pair = (0, 1)) -> Iterator[Pair]:
+    """First row and rows of each band, where a row needs ``row`` bytes of the buffer, and a band ``around`` more: of
+    the sizes that fit the one for which the fewest bytes come twice, as even as can be."""
+    most = min(max(1, (lowerer.band - around) // row), height) if row else height
+    even, (size, together) = ceil_div(height, ceil_div(height, most)), weights
+
+    def moved(rows: int) -> Pair:
+        passes = height // rows * ceil_div(rows, together) + ceil_div(height % rows, together)
+        return ceil_div(height, rows) * around + passes * size, abs(rows - even)
+    rows = min(range(1, most + 1), key=moved) if size else even
     for first in range(0, height, rows):
         yield first, min(rows, height - first)
 
