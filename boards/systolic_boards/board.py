@@ -1,4 +1,5 @@
-"""A board: its pins, its FPGA and its clock. What runs on it is a design of its own: see :mod:`.selftest.design`.
+"""A board: its pins, its FPGA and its clock. What runs on it is a design of its own: see :mod:`.selftest.design` and
+:mod:`.tpu.design`.
 
 Pins come from the board's description in amaranth-boards; what that lacks is added in the board's file.
 """
@@ -44,6 +45,8 @@ class Board:
         ``alive`` blinks; ``verdict``, where there is but one, lights up with a pass and blinks with a failure.
     uart : tuple or None
         Resource and number of a serial port.
+    baud : int
+        Bits a second that a TPU has on it: what the board's bridge can do.
     program : str
         Command that loads the bitstream ``{bitstream}``.
     note : str
@@ -58,26 +61,27 @@ class Board:
     clock: Oscillator
     leds: dict
     uart: tuple | None = None
+    baud: int = 1_000_000
     program: str
     note: str = ""
 
     @functools.cached_property
     def pins(self):
-        """The pins of the top module by port."""
+        """The pins by port of the top module: ``clk``, ``led_`` with a role, ``rx``, ``tx``."""
         platform = self.platform()
         platform.add_resources(self.resources)
         wanted = {"clk": (self.clock.resource, 0)} if self.clock.resource else {}
         wanted |= {f"led_{role}": resource for role, resource in self.leds.items()}
-        wanted |= {"tx": (*self.uart, "tx")} if self.uart else {}
+        wanted |= {port: (*self.uart, port) for port in ("rx", "tx")} if self.uart else {}
         # A resource can be requested but once, and have several of the LEDs.
         request = functools.cache(functools.partial(platform.request, dir="-"))
         return {port: _pin(port, request(name, number), *subsignal)
                 for port, (name, number, *subsignal) in wanted.items()}
 
-    @property
-    def constraints(self):
-        """Text of the constraints file: places, electrical standards, frequency of the clock."""
-        return constraints(self.device.family.constraints, self.pins.values(), self.clock.pin_mhz)
+    def constraints(self, ports):
+        """Text of the constraints file for these ports: places, electrical standards, frequency of the clock."""
+        pins = [self.pins[port] for port in ports]
+        return constraints(self.device.family.constraints, pins, self.clock.pin_mhz)
 
     def at(self, mhz):
         """The board with its clock set to that frequency."""

@@ -24,8 +24,8 @@ def add(subparsers):
     parser = subparsers.add_parser(
         "fpga", help="synthesise, place and route for an FPGA",
         description="Synthesise, place and route with open tools over several seeds, and report resources and timing. "
-        "The design is placed out of context on a device, or is the self-test of a board, with its bitstream. Finished "
-        "seeds are kept: an interrupted run resumes.")
+        "The design is placed out of context on a device, or is the self-test or the TPU of a board, with its "
+        "bitstream. Finished seeds are kept: an interrupted run resumes.")
     where = parser.add_mutually_exclusive_group()
     where.add_argument("--device", choices=DEVICES, metavar="DEVICE",
                        help=f"target device: {', '.join(DEVICES)} (ecp5-85f)")
@@ -35,6 +35,8 @@ def add(subparsers):
     where.add_argument("--list-boards", action="store_true", help="list the boards and their matrix units")
     parser.add_argument("--part", metavar="PART", help="part to build: matrix_unit or array; with --tpu, tpu or one of "
                         "its blocks, such as row_reader")
+    parser.add_argument("--design", choices=("self-test", "tpu"), default="self-test", help="with --board: what is on "
+                        "it; a tpu is driven over the board's serial line (%(default)s)")
     parser.add_argument("--simulate", action="store_true", help="with --board: simulate the self-test at the pins "
                         "instead of building it")
     parser.add_argument("--fault", action="store_true", help="with --board: flip one bit of one weight; the "
@@ -67,8 +69,8 @@ def _run(args):
         return _list_boards(args)
     if args.board is not None:
         return _run_board(args)
-    if args.simulate or args.fault:
-        raise UserError("--simulate and --fault go with --board")
+    if args.simulate or args.fault or args.design != "self-test":
+        raise UserError("--design, --simulate and --fault go with --board")
     return _run_device(args)
 
 
@@ -91,25 +93,50 @@ def _run_device(args):
 
 
 def _run_board(args):
-    from .flow import flow, report
-    from .selftest import simulate
-
     if args.part or args.freq or args.tpu:
         raise UserError("--part, --freq and --tpu go with --device, not with --board")
+    if args.design == "tpu":
+        return _run_board_tpu(args)
+    from .selftest import simulate
+
     target, folder = _board(args)
-    board = target.board
     if args.simulate:
         outcome = simulate.simulate(target, fault=args.fault)
-        args.figures = {"board": board.name, "fault": args.fault, "verdict": outcome.verdict,
+        args.figures = {"board": target.board.name, "fault": args.fault, "verdict": outcome.verdict,
                         "transcript": outcome.transcript}
         print(outcome.transcript)
         return 0 if outcome.verdict == "PASS" else 1
-    build = flow.build(target.part(fault=args.fault), board.device, freq=board.clock.mhz, seeds=args.seeds,
-                       jobs=args.jobs, constraints=board.constraints, timeout=args.timeout)
+    return _build_board(target, target.part(fault=args.fault), folder, args)
+
+
+def _run_board_tpu(args):
+    from .tpu.design import design
+
+    if _given(args) or args.config or args.fault:
+        raise UserError("--design tpu is the board's own TPU: it takes no --fault and no options of a matrix unit")
+    if args.simulate:
+        raise UserError(f"to simulate it: systolic run MODEL --tpu {design(args.board).config.name} "
+                        f"--on board:{args.board}")
+    target = design(args.board)
+    return _build_board(target, target.part(), f"{args.out}/{target.board.name}-tpu", args)
+
+
+def _build_board(target, part, folder, args):
+    from .flow import flow, report
+
+    board = target.board
+    build = flow.build(part, board.device, freq=board.clock.mhz, seeds=args.seeds, jobs=args.jobs,
+                       constraints=target.constraints, timeout=args.timeout)
     args.figures = report.write(build, folder, clock=board.clock.mhz)
     _tell(args.figures, folder)
     print(board.program.format(bitstream=f"{folder}/{board.name}.{board.device.family.bitstream}"))
     return 0
+
+
+def _given(args):
+    """Names of the options that describe a matrix unit and were given."""
+    return {field.name for kind in (Arch, Impl) for field in dataclasses.fields(kind)
+            if getattr(args, field.name) is not None}
 
 
 def _board(args):
@@ -117,9 +144,7 @@ def _board(args):
     from .pages.boards import folder_name
     from .selftest.design import design
 
-    given = {field.name for kind in (Arch, Impl) for field in dataclasses.fields(kind)
-             if getattr(args, field.name) is not None}
-    if args.config is None and given <= {"format"}:
+    if args.config is None and _given(args) <= {"format"}:
         target = design(args.board, args.format)
         name = folder_name(target)
     else:

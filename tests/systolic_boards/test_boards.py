@@ -11,6 +11,7 @@ from systolic.config import Arch, Config, Impl
 from systolic.errors import UserError
 from systolic_boards import command
 from systolic_boards.board import BoardError, board, names
+from systolic_boards.chip import to_verilog
 from systolic_boards.clocks import Ecp5Pll, Hfosc, Ice40Pll, Oscillator
 from systolic_boards.flow import flow, synthesis
 from systolic_boards.flow.parts import Part
@@ -20,8 +21,11 @@ from systolic_boards.pages.refill import refill
 from systolic_boards.selftest.design import design, designs
 from systolic_boards.selftest.pattern import expected, program
 from systolic_boards.selftest.simulate import simulate
+from systolic_boards.tpu.design import TpuDesign
+from systolic_boards.tpu.design import design as tpu_design
+from systolic_boards.tpu.design import names as tpu_names
 
-BOARDS = names()
+BOARDS, TPU_BOARDS = names(), tpu_names()
 PAGE = Path(__file__).parents[2] / "docs/boards.md"
 # Small, of DSPs and LUTs, with the memories and multipliers that the boards' own have.
 HYBRID = Config(name="hybrid", arch=Arch(rows=2, cols=2, accumulator_depth=64), impl=Impl(
@@ -57,26 +61,31 @@ def test_pass_and_fail_at_the_pins(name, config):
     assert int(found[1]) == len(program(config)) < int(found[2]) and int(found[3], 16) == expected(config)
 
 
-@pytest.mark.parametrize("name", BOARDS)
-def test_pins(name):
+@pytest.mark.parametrize("design", [
+    *map(design, BOARDS), *map(tpu_design, TPU_BOARDS)], ids=[*BOARDS, *(f"{name}-tpu" for name in TPU_BOARDS)])
+def test_pins(design):
     """The top has the pins that are constrained and no others, each on a place of its own on the board."""
-    target = board(name)
-    ports = {port.name: port for port in synthesis.read_ports(top(name), name)}
-    assert ports.keys() == target.pins.keys() and all(port.width == 1 for port in ports.values())
-    assert {port.name for port in ports.values() if port.direction == "input"} <= {"clk"}
-    lines = target.constraints
+    target = design.board
+    ports = {port.name: port for port in synthesis.read_ports(top(design), target.name)}
+    assert ports.keys() == set(design.ports) <= target.pins.keys()
+    assert all(port.width == 1 for port in ports.values())
+    assert {port.name for port in ports.values() if port.direction == "input"} <= {"clk", "rx"}
+    lines = design.constraints
     for port in ports:
         line = rf'(?:COMP|IO_LOC|set_io|Net) "?{port}"? |location .*get_ports {port}]'
         assert len(re.findall(line, lines)) == 1, lines
-    sites = {pin.site for pin in target.pins.values()}
+    sites = {target.pins[port].site for port in ports}
     assert len(sites) == len(ports) and sites <= set(board_sites(target))
-    assert {"clk", "led_pass", "led_fail", "led_alive", "led_verdict", "tx"} >= ports.keys()
-    assert {"led_pass", "led_fail"} <= ports.keys() or "led_verdict" in ports
+    assert {"clk", "led_pass", "led_fail", "led_alive", "led_verdict", "rx", "tx"} >= ports.keys()
+    if isinstance(design, TpuDesign):
+        assert {"rx", "tx"} <= ports.keys()
+    else:
+        assert {"led_pass", "led_fail"} <= ports.keys() or "led_verdict" in ports
 
 
-def top(name):
-    """Verilog of the board's top alone, for the ports."""
-    return {"top.v": design(name).part().sources["top.v"]}
+def top(design):
+    """Verilog of a chip alone, for its ports."""
+    return {"top.v": to_verilog(design.chip())}
 
 
 def board_sites(target):
@@ -114,13 +123,14 @@ endmodule
 def test_constraints_are_understood(name, cache):
     """One board for each kind of constraints file, through to a bitstream."""
     target = board(name)
-    outputs = ", ".join(port for port in target.pins if port != "clk")
-    text = BLINK.format(name=name, ports=", ".join(target.pins), inputs="input clk;", outputs=outputs)
+    used = design(name).ports
+    outputs = ", ".join(port for port in used if port != "clk")
+    text = BLINK.format(name=name, ports=", ".join(used), inputs="input clk;", outputs=outputs)
     built = flow.build(Part(name=name, top=name, sources={"blink.v": text}), target.device, freq=target.clock.pin_mhz,
-                       seeds=1, constraints=target.constraints, cache=cache, progress=Progress(show=False))
+                       seeds=1, constraints=target.constraints(used), cache=cache, progress=Progress(show=False))
     placed = {cell for _, _, _, cell in built.typical.floor}
     assert len(built.typical.bitstream) > 10_000 and all(
-        any(re.match(rf"{port}\b|\$.*\b{port}\b", cell) for cell in placed) for port in target.pins), placed
+        any(re.match(rf"{port}\b|\$.*\b{port}\b", cell) for cell in placed) for port in used), placed
 
 
 @pytest.mark.parametrize("clock", [
@@ -171,6 +181,10 @@ def test_command_simulates(arguments, code, verdict, capsys):
     (["--board", "icebreaker", "--format", "bf16"], "format must be one of int8 on icebreaker, not 'bf16'"),
     (["--board", "icebreaker", "--part", "array"], "--part, --freq and --tpu go with --device"),
     (["--simulate", "--rows", "2", "--cols", "2"], "--simulate and --fault go with --board"),
+    (["--board", "icebreaker", "--design", "tpu"], "board must be one of colorlight_5a75b, .* with --design tpu, not"),
+    (["--board", "ulx3s_85f", "--design", "tpu", "--fault"], "takes no --fault"),
+    (["--board", "ulx3s_85f", "--design", "tpu", "--simulate"], "MODEL --tpu tpu_8x8 --on board:ulx3s_85f"),
+    (["--design", "tpu"], "--design, --simulate and --fault go with --board"),
     (["--board", "icebreaker", "--tpu", "tpu_4x4"], "--part, --freq and --tpu go with --device"),
     (["--part", "row_reader", "--config", "int8_8x8"], "--part must be one of array, matrix_unit without --tpu"),
     (["--part", "array", "--tpu", "tpu_4x4"], "--part must be one of tpu, core, .* with --tpu, not array"),

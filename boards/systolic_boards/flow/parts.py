@@ -26,7 +26,7 @@ from systolic.gateware.shared import Library
 from systolic.gateware.unified_buffer import UnifiedBuffer
 from systolic.gateware.vendor.multiplier import MULTIPLIERS
 
-__all__ = ["PARTS", "Part", "TPU_PARTS", "array", "generated", "matrix_unit", "tpu"]
+__all__ = ["PARTS", "Part", "TPU_PARTS", "around_tpu", "array", "generated", "matrix_unit", "tpu"]
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -91,12 +91,16 @@ def generated(config, design):
 
 def tpu(config):
     """The generated Verilog of a TPU, whole."""
-    arch = config.matrix.arch
     design = verilog.generate(config)
+    return around_tpu(config, name=config.name, top=design.name, sources={"design.v": design.verilog})
+
+
+def around_tpu(config, **what):
+    """A design with a TPU in it: parameters of a Part."""
+    arch, multipliers = config.matrix.arch, _multipliers(config.matrix)
     # Beside few multipliers the placer does better on its own.
-    multipliers = _multipliers(config.matrix)
-    return Part(name=config.name, top=design.name, macs=arch.rows * arch.cols, sources={"design.v": design.verilog},
-                multipliers=multipliers if math.prod(multipliers) >= _MANY else (0, 0), control=True)
+    return Part(macs=arch.rows * arch.cols, multipliers=multipliers if math.prod(multipliers) >= _MANY else (0, 0),
+                control=True, **what)
 
 
 def _block(name, describe):

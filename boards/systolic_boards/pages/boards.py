@@ -1,5 +1,6 @@
-"""``systolic boards``: every board's self-test built and simulated, and the page that says so."""
+"""``systolic boards``: every board's self-test or TPU built and simulated, and the page that says so."""
 
+import dataclasses
 import pathlib
 
 from systolic.commands.options import add_json_argument
@@ -13,10 +14,12 @@ __all__ = ["add", "blocks", "folder_name"]
 def add(subparsers):
     """Add the parser of ``systolic boards``."""
     parser = subparsers.add_parser(
-        "boards", help="build and simulate all self-tests, and update docs/boards.md",
-        description="Build the self-test bitstreams of all boards, simulate them at the pins without and with a fault, "
-        "and update the page. Finished seeds are kept: an interrupted run resumes.")
+        "boards", help="build and simulate all self-tests or TPUs, and update docs/boards.md",
+        description="Build the bitstreams of all boards, simulate them at the pins, and update the page: self-tests "
+        "without and with a fault, TPUs with a network. Finished seeds are kept: an interrupted run resumes.")
     parser.add_argument("boards", nargs="*", metavar="BOARD", help="boards to build; leaves the page as it is (all)")
+    parser.add_argument("--design", choices=("self-test", "tpu"), default="self-test", help="what is on the boards "
+                        "(%(default)s)")
     parser.add_argument("--out", default="docs/boards.md", help="Markdown file to update (%(default)s)")
     parser.add_argument("--build", default="build/fpga", help="folder for bitstreams and reports (%(default)s)")
     parser.add_argument("--seeds", type=int, default=1, metavar="N", help="number of seeds (%(default)s)")
@@ -28,40 +31,63 @@ def add(subparsers):
 
 
 def _run(args):
+    return _run_tpus(args) if args.design == "tpu" else _run_self_tests(args)
+
+
+def _run_self_tests(args):
     from ..board import names  # only here: Amaranth takes a while to import
     from ..selftest.design import designs
+    from ..selftest.simulate import simulate
 
     results = []
     for target in [each for name in args.boards or names() for each in designs(name)]:
         print(f"{target.board.name} {target.config.name}:")
-        results.append((target, _figures(target, args)))
+        outcomes = [simulate(target, fault=fault) for fault in (False, True)]
+        print(" / ".join(outcome.verdict or "no verdict" for outcome in outcomes))
+        results.append((target, _built(target, folder_name(target), args) | {
+            "verdicts": [outcome.verdict for outcome in outcomes],
+            "transcripts": [outcome.transcript for outcome in outcomes]}))
     args.figures = [{"board": target.board.name, "unit": target.config.name, **figures} for target, figures in results]
-    if not args.boards:
-        out = pathlib.Path(args.out)
-        out.write_text(refill(out.read_text(), blocks(results)))
-        print(args.out)
+    _refill(args, blocks(results))
     return int(any(figures["verdicts"] != ["PASS", "FAIL"] or "error" in figures for _, figures in results))
 
 
-def _figures(target, args):
-    """Figures of the build, or what stopped it, with verdicts and transcripts of the simulation without and with a
-    fault."""
-    from ..flow import flow, report
-    from ..selftest.simulate import simulate
+def _run_tpus(args):
+    from ..tpu.design import design, names  # only here, as above
+    from .tpu_boards import blocks, play
 
-    outcomes = [simulate(target, fault=fault) for fault in (False, True)]
-    seen = {"verdicts": [outcome.verdict for outcome in outcomes],
-            "transcripts": [outcome.transcript for outcome in outcomes]}
-    print(" / ".join(outcome.verdict or "no verdict" for outcome in outcomes))
+    results = []
+    for target in [design(name) for name in args.boards or names()]:
+        print(f"{target.board.name} {target.config.name}:")
+        played = play(target)
+        print(f"{played.wrong} of {played.total} outputs wrong, {played.cycles:,} cycles")
+        results.append((target, _built(target, f"{target.board.name}-tpu", args) | {"played": played}))
+    args.figures = [{"board": target.board.name, "tpu": target.config.name, **figures,
+                     "played": dataclasses.asdict(figures["played"])} for target, figures in results]
+    _refill(args, blocks(results))
+    return int(any(figures["played"].wrong or "error" in figures for _, figures in results))
+
+
+def _refill(args, texts):
+    if not args.boards:
+        out = pathlib.Path(args.out)
+        out.write_text(refill(out.read_text(), texts))
+        print(args.out)
+
+
+def _built(target, folder, args):
+    """Figures of the build, or what stopped it."""
+    from ..flow import flow, report
+
     try:
         build = flow.build(target.part(), target.board.device, freq=target.board.clock.mhz, seeds=args.seeds,
-                           jobs=args.jobs, constraints=target.board.constraints, timeout=args.timeout)
+                           jobs=args.jobs, constraints=target.constraints, timeout=args.timeout)
     except ToolError as error:
         print(error)
-        return seen | {"error": str(error)}
-    figures = report.write(build, pathlib.Path(args.build, folder_name(target)), clock=target.board.clock.mhz)
+        return {"error": str(error)}
+    figures = report.write(build, pathlib.Path(args.build, folder), clock=target.board.clock.mhz)
     print(f"{figures['fmax_mhz']['max']} MHz")
-    return figures | seen
+    return figures
 
 
 def folder_name(target):

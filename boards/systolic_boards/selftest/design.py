@@ -12,12 +12,14 @@ import dataclasses
 
 from systolic import verilog
 from systolic.config import Config
+from systolic.tops import MatrixUnitTop
 
 from ..board import Board, BoardError, board
+from ..chip import to_verilog
 from ..flow import parts
 from .pattern import TILES
 from .selftest import DIGITS
-from .top import Top, to_verilog
+from .top import Top
 from .uart import DIGIT
 from .units import UNITS
 
@@ -45,6 +47,16 @@ class SelfTestDesign:
         arch = self.config.arch
         return "" if arch.format is UNITS[self.board.name][0].config.arch.format else arch.format.name
 
+    @property
+    def ports(self):
+        """The board's pins that it uses: all but one to listen on."""
+        return [port for port in self.board.pins if port != "rx"]
+
+    @property
+    def constraints(self):
+        """Text of the constraints file."""
+        return self.board.constraints(self.ports)
+
     def text(self, verdict):
         """What the serial line says, with :data:`~.uart.DIGIT` for each digit of a counter or the signature."""
         arch = self.config.arch
@@ -64,11 +76,13 @@ class SelfTestDesign:
         -------
         Part
         """
-        design = verilog.generate(self.config)
-        unit = parts.generated(self.config, design)
-        top = Top(self, design.sidecar["streams"], fault)
-        sources = unit.sources | {"top.v": to_verilog(top)}
+        unit = parts.generated(self.config, verilog.generate(self.config))
+        sources = unit.sources | {"top.v": to_verilog(self.chip(fault=fault))}
         return dataclasses.replace(unit, name=self.board.name, top=self.board.name, sources=sources)
+
+    def chip(self, *, fault=False):
+        """The top module without the matrix unit."""
+        return Top(self, MatrixUnitTop(self.config).sidecar["streams"], fault)
 
 
 def designs(name):

@@ -68,11 +68,11 @@ def simulate(design, *, fault=False, cache=None):
     text = len(design.text("PASS")) + 2 if board.uart else 0
     cycles = 5000 + 3 * len(program(design.config))
     nanoseconds = cycles * 1e3 / board.clock.mhz + text * 10 * 1e9 / BAUD
-    bench = _bench(board, nanoseconds)
+    bench = _bench(design, nanoseconds)
     bench = str(_executable(bench + sources + models_for(sources), board.name, cache))
     output = toolchain.run([bench, *["+fault"] * fault])
     # By time: of several changes at once the last one counts.
-    changes = {int(time): dict(zip(_outputs(board), map(int, levels), strict=True))
+    changes = {int(time): dict(zip(_outputs(design), map(int, levels), strict=True))
                for time, levels in re.findall(r"^(\d+) ([01]+)$", output, flags=re.MULTILINE)}
     lit = frozenset(port.removeprefix("led_") for port, level in changes[max(changes)].items()
                     if port.startswith("led_") and level != board.pins[port].invert)
@@ -80,8 +80,8 @@ def simulate(design, *, fault=False, cache=None):
     return Outcome(lit=lit, text=text, verdict=_verdict(board, lit, text))
 
 
-def _outputs(board):
-    return [port for port in board.pins if port != "clk"]
+def _outputs(design):
+    return [port for port in design.ports if port != "clk"]
 
 
 def _verdict(board, lit, text):
@@ -129,14 +129,14 @@ def _level(changes, index, time):
     return changes[index][1]
 
 
-def _bench(board, nanoseconds):
+def _bench(design, nanoseconds):
     """Verilog of the module ``bench``; the time scale goes for all that follows."""
-    outputs = _outputs(board)
+    board, outputs = design.board, _outputs(design)
     half = 500 / board.clock.pin_mhz
     return "\n".join([
         "`timescale 1ns/1ps", "module bench;", "  reg clk = 0;", f"  always #({half:.4f}) clk = ~clk;",
         f"  wire {', '.join(outputs)};",
-        f"  {board.name} top({', '.join(f'.{port}({port})' for port in board.pins)});",
+        f"  {board.name} top({', '.join(f'.{port}({port})' for port in design.ports)});",
         f"  wire [{len(outputs) - 1}:0] pins = {{{', '.join(outputs)}}};",
         '  initial $display("%0d %b", $time, pins);',
         '  always @(pins) $display("%0d %b", $time, pins);',

@@ -25,7 +25,7 @@ def add_run(subparsers):
     parser.add_argument("--output", metavar="Y.npy", help="file for the output; .npz for several outputs by name")
     add_target_arguments(parser)
     complete(parser.add_argument("--on", default="emulator", metavar="TARGET",
-                                 help="golden, emulator, rtl, or serial:PORT (%(default)s)"), _targets())
+                                 help="golden, emulator, rtl, board:NAME, or serial:PORT (%(default)s)"), _targets())
     parser.add_argument("--seed", type=int, default=0, help="of random inputs (%(default)s)")
     add_json_argument(parser)
     parser.set_defaults(run=_run)

@@ -4,7 +4,7 @@
 
     model.tflite, model.onnx, model.tpu ──▶ load ──▶ Model.run(x)
                                               │
-                          golden model, or host.Driver over a link: emulator, rtl, serial:PORT
+                          golden model, or host.Driver over a link: emulator, rtl, board:NAME, serial:PORT
 
 A link's name comes from the entry point group ``systolic.links``: so a simulator, or a board, is one function of its
 own package. Numpy only, without Amaranth.

@@ -87,7 +87,8 @@ def load(model: Source, *, tpu: str | TpuConfig | None = None, on: str = "emulat
     tpu : str, TpuConfig or None
         A preset or a configuration; ``None`` for the one it is compiled for already, else ``tpu_16x16``.
     on : str
-        ``golden``, or the name of a link: ``emulator``, ``rtl``, ``serial:PORT``.
+        ``golden``, or the name of a link: ``emulator``, ``rtl``, ``board:NAME``,
+        ``serial:PORT``.
     match : str, Match or None
         Whose bits; ``None`` for those it is compiled for already, else LiteRT's.
 

@@ -1,5 +1,5 @@
 // A serial line at the pins of a verilated design, loaded by serial_line.py: a byte is sent and read as ten bits of so many
-// cycles each.
+// steps each. A step is a cycle; or, of a design with a clock of its own, a time.
 
 #include <cstdint>
 #include <deque>
@@ -12,12 +12,33 @@ struct Model {
     VerilatedContext context;
     Vtop top{&context};
     unsigned divisor;
-    uint64_t cycle = 0;
+    uint64_t step;    // in units of the design's time, if it has any
+    uint64_t steps = 0;
     std::deque<uint8_t> outgoing, incoming;
     unsigned sending = 0, send_timer = 0, bits = 0;    // bits left, cycles left, what is on its way
     unsigned reading = 0, read_timer = 0, read_bits = 0;
     bool before = true;
 };
+
+void advance(Model &model) {
+    Vtop &top = model.top;
+#if VM_TIMING
+    VerilatedContext &context = model.context;
+    const uint64_t end = context.time() + model.step;
+    top.eval();
+    while (top.eventsPending() && top.nextTimeSlot() <= end) {
+        context.time(top.nextTimeSlot());
+        top.eval();
+    }
+    context.time(end);
+#else
+    for (int level : {1, 0}) {
+        top.clk = level;
+        top.eval();
+    }
+#endif
+    ++model.steps;
+}
 
 void tick(Model &model) {
     Vtop &top = model.top;
@@ -34,11 +55,7 @@ void tick(Model &model) {
         top.rx = 0;
         model.send_timer = model.divisor - 1;
     }
-    for (int level : {1, 0}) {
-        top.clk = level;
-        top.eval();
-    }
-    ++model.cycle;
+    advance(model);
     if (!model.reading) {
         if (model.before && !top.tx) {
             model.reading = 9;
@@ -57,15 +74,18 @@ void tick(Model &model) {
 extern "C" {
 
 __attribute__((visibility("default"))) void serial_reset(Model *model) {
+#if !VM_TIMING    // else it begins in reset
     model->top.rst = 1;
     for (int i = 0; i < 4; ++i) tick(*model);
     model->top.rst = 0;
+#endif
     model->incoming.clear();
 }
 
-__attribute__((visibility("default"))) Model *serial_new(unsigned divisor) {
+__attribute__((visibility("default"))) Model *serial_new(unsigned divisor, uint64_t step) {
     Model *model = new Model;
     model->divisor = divisor;
+    model->step = step;
     model->top.rx = 1;
     serial_reset(model);
     return model;
@@ -77,9 +97,9 @@ __attribute__((visibility("default"))) void serial_send(Model *model, const uint
     model->outgoing.insert(model->outgoing.end(), bytes, bytes + count);
 }
 
-// Runs until that cycle, or until there is a byte; returns how many bytes of `room` are filled.
+// Runs until that step, or until there is a byte; returns how many bytes of `room` are filled.
 __attribute__((visibility("default"))) uint64_t serial_run(Model *model, uint64_t until, uint8_t *bytes, uint64_t room) {
-    while (model->incoming.empty() && model->cycle < until) tick(*model);
+    while (model->incoming.empty() && model->steps < until) tick(*model);
     uint64_t count = 0;
     for (; count < room && !model->incoming.empty(); ++count) {
         bytes[count] = model->incoming.front();
@@ -88,6 +108,6 @@ __attribute__((visibility("default"))) uint64_t serial_run(Model *model, uint64_
     return count;
 }
 
-__attribute__((visibility("default"))) uint64_t serial_cycle(const Model *model) { return model->cycle; }
+__attribute__((visibility("default"))) uint64_t serial_steps(const Model *model) { return model->steps; }
 
 }

@@ -19,16 +19,16 @@ from systolic_sim.rtl import toolchain
 __all__ = ["shared_library"]
 
 _VERILATOR_FLAGS = ("--cc", "--prefix", "Vtop", "-O3", "--x-assign", "fast", "--x-initial", "fast",
-                    "--no-assert", "--no-timing", "--quiet", "-Wno-fatal", "-Wno-lint", "-Wno-style",
+                    "--no-assert", "--quiet", "-Wno-fatal", "-Wno-lint", "-Wno-style",
                     "--output-split", "5000")
 # Many models live side by side in one process, each with a run-time library of its own.
 _COMPILER_FLAGS = ("-fPIC", "-fvisibility=hidden", "-fno-gnu-unique")
 _RUNTIME = ("verilated", "verilated_threads")
-_RUNTIME_TRACE = (*_RUNTIME, "verilated_vcd_c")
+_TIMING = ("-std=gnu++20", "-fcoroutines", "-UVM_TIMING", "-DVM_TIMING=1")
 
 
 def shared_library(verilog: str, top: str, streams_h: str = "", *, harness: str = "harness.cpp", trace: bool = False,
-                   optimise: bool = False, cache: str | os.PathLike[str] | None = None,
+                   timing: bool = False, optimise: bool = False, cache: str | os.PathLike[str] | None = None,
                    progress: Callable[[int, int], object] | None = None) -> pathlib.Path:
     """Path of the library of a module and the harness, compiled unless the cache has it.
 
@@ -44,6 +44,8 @@ def shared_library(verilog: str, top: str, streams_h: str = "", *, harness: str 
         File of this package that drives the module.
     trace : bool
         With the code for waveforms.
+    timing : bool
+        With delays, for a module that has a clock of its own.
     optimise : bool
         Twice the time to compile for up to a tenth more speed.
     cache : path or None
@@ -57,8 +59,11 @@ def shared_library(verilog: str, top: str, streams_h: str = "", *, harness: str 
         If a program is missing or fails.
     """
     driver = importlib.resources.files("systolic_sim.rtl").joinpath(harness).read_text()
-    flags = (*_flags(trace), "-O2" if optimise else "-O1")
-    key = toolchain.content_hash(verilog, top, streams_h, driver, *_VERILATOR_FLAGS, *flags)
+    runtime = (*_RUNTIME, *["verilated_vcd_c"] * trace, *["verilated_timing"] * timing)
+    runtime_flags = (*_COMPILER_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}", *_TIMING * timing)
+    flags = (*runtime_flags, "-O2" if optimise else "-O1")
+    verilator = (*_VERILATOR_FLAGS, "--timing" if timing else "--no-timing", *["--trace-vcd"] * trace)
+    key = toolchain.content_hash(verilog, top, streams_h, driver, *verilator, *flags)
     cache = pathlib.Path(cache or toolchain.cache_folder()).resolve()
     cache.mkdir(parents=True, exist_ok=True)
     library = cache / f"{top}-{key}.so"
@@ -70,20 +75,15 @@ def shared_library(verilog: str, top: str, streams_h: str = "", *, harness: str 
         folder = pathlib.Path(name)
         for name, text in ((f"{top}.v", verilog), ("streams.h", streams_h), ("harness.cpp", driver)):
             (folder / name).write_text(text)
-        _build(folder, top, flags, trace, cache, report)
+        _build(folder, top, verilator, flags, cache, report, (runtime, (*runtime_flags, "-O2")))
         os.replace(folder / "model.so", library)
     return library
 
 
-def _flags(trace: bool) -> tuple[str, ...]:
-    return (*_COMPILER_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}")
-
-
-def _build(folder: pathlib.Path, top: str, flags: Sequence[str], trace: bool, cache: pathlib.Path,
-           report: Callable[[int, int], object]) -> None:
+def _build(folder: pathlib.Path, top: str, verilator: Sequence[str], flags: Sequence[str], cache: pathlib.Path,
+           report: Callable[[int, int], object], runtime: tuple[Sequence[str], Sequence[str]]) -> None:
     report(0, 1)
-    toolchain.verilate(*_VERILATOR_FLAGS, *(["--trace-vcd"] if trace else []), "--top-module", top,
-                       "--Mdir", ".", f"{top}.v", cwd=folder)
+    toolchain.verilate(*verilator, "--top-module", top, "--Mdir", ".", f"{top}.v", cwd=folder)
     fast = sorted(path.name for path in folder.glob("Vtop*.cpp") if "__Slow" not in path.name)
     slow = sorted(path.name for path in folder.glob("Vtop*__Slow*.cpp"))
     (folder / "slow.cpp").write_text("".join(f'#include "{name}"\n' for name in slow))
@@ -91,8 +91,7 @@ def _build(folder: pathlib.Path, top: str, flags: Sequence[str], trace: bool, ca
         functools.partial(toolchain.compile_cpp, folder, name, flags) for name in fast]
     jobs += [functools.partial(toolchain.compile_cpp, folder, "slow.cpp", (*flags, "-O0")),
              functools.partial(toolchain.compile_cpp, folder, "harness.cpp", (*flags, "-O2"))]
-    jobs += [functools.partial(toolchain.runtime_object, name, (*_flags(trace), "-O2"), cache)
-             for name in (_RUNTIME_TRACE if trace else _RUNTIME)]
+    jobs += [functools.partial(toolchain.runtime_object, name, runtime[1], cache) for name in runtime[0]]
     objects = []
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:
         for done in concurrent.futures.as_completed([pool.submit(job) for job in jobs]):

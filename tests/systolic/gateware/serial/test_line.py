@@ -26,7 +26,7 @@ from systolic.host.serial import SerialLink, open_serial
 from systolic.serial_protocol import PAYLOAD, Operation, find_reply, request
 from systolic.tops import SerialTpuTop
 from systolic.tpu_config import tpu_preset
-from systolic_sim.rtl.serial_line import SerialLine, serial_tpu
+from systolic_sim.rtl.serial_line import serial_line, serial_tpu
 
 DIVISOR, PAUSE, SIZE = 4, 400, 1024
 
@@ -110,7 +110,7 @@ def config():
 
 @pytest.fixture(scope="module")
 def bare(config):
-    return SerialLine(SerialTpuTop(Bare(config)), divisor=DIVISOR, pause=PAUSE)
+    return serial_line(SerialTpuTop(Bare(config)), divisor=DIVISOR, pause=PAUSE)
 
 
 def test_10000_damaged_frames(bare):

@@ -1,0 +1,1 @@
+"""A whole TPU on a board, driven over its serial line."""
