@@ -35,10 +35,10 @@ def add(subparsers):
     where.add_argument("--list-boards", action="store_true", help="list the boards and their matrix units")
     parser.add_argument("--part", metavar="PART", help="part to build: matrix_unit or array; with --tpu, tpu or one of "
                         "its blocks, such as row_reader")
-    parser.add_argument("--design", choices=("self-test", "tpu"), default="self-test", help="with --board: what is on "
+    parser.add_argument("--design", choices=("selftest", "tpu"), default="selftest", help="with --board: what is on "
                         "it; a tpu is driven over the board's serial line (%(default)s)")
-    parser.add_argument("--simulate", action="store_true", help="with --board: simulate the self-test at the pins "
-                        "instead of building it")
+    parser.add_argument("--simulate", action="store_true", help="with --board: simulate it at the pins instead of "
+                        "building it; a TPU with a network")
     parser.add_argument("--fault", action="store_true", help="with --board: flip one bit of one weight; the "
                         "self-test must detect it")
     parser.add_argument("--seeds", type=_positive, default=5, metavar="N", help="number of seeds (%(default)s)")
@@ -69,7 +69,7 @@ def _run(args):
         return _list_boards(args)
     if args.board is not None:
         return _run_board(args)
-    if args.simulate or args.fault or args.design != "self-test":
+    if args.simulate or args.fault or args.design != "selftest":
         raise UserError("--design, --simulate and --fault go with --board")
     return _run_device(args)
 
@@ -114,11 +114,21 @@ def _run_board_tpu(args):
 
     if _given(args) or args.config or args.fault:
         raise UserError("--design tpu is the board's own TPU: it takes no --fault and no options of a matrix unit")
-    if args.simulate:
-        raise UserError(f"to simulate it: systolic run MODEL --tpu {design(args.board).config.name} "
-                        f"--on board:{args.board}")
     target = design(args.board)
+    if args.simulate:
+        return _play(target, args)
     return _build_board(target, target.part(), f"{args.out}/{target.board.name}-tpu", args)
+
+
+def _play(target, args):
+    from .tpu.play import play  # only here, as above
+
+    played = play(target)
+    args.figures = {"board": target.board.name, **dataclasses.asdict(played)}
+    print(f"a handwritten digit over the serial line: {played.digit}; {played.wrong} of {played.total} outputs differ "
+          f"from ONNX Runtime's\n{played.cycles:,} cycles, {played.cycles / target.board.clock.mhz:,.0f} microseconds "
+          f"at {target.board.clock.mhz:g} MHz")
+    return int(played.wrong > 0)
 
 
 def _build_board(target, part, folder, args):

@@ -1,13 +1,22 @@
 """What to build around a matrix unit: the parameters of a whole TPU, and what follows from them."""
 
 import dataclasses
+import json
+import zlib
 from typing import Any
 
 from .config import Arch, Config, Impl
 from .errors import require, require_one_of
 from .formats import FORMATS
 
-__all__ = ["PAGE_BYTES", "TPU_PRESETS", "TpuConfig", "tpu_preset"]
+__all__ = ["IDENTITY", "PAGE_BYTES", "TPU_PRESETS", "TpuConfig", "tpu_preset"]
+
+#: Register and field of each parameter by which a host tells one TPU from another.
+IDENTITY = {
+    "rows": ("SHAPE", "rows"), "cols": ("SHAPE", "cols"), "buffer_size": ("BUFFER", "size"),
+    "lanes": ("UNITS", "lanes"), "taps": ("UNITS", "taps"), "accumulator_depth": ("SUMS", "accumulators"),
+    "roundings": ("SUMS", "roundings"), "bus_bytes": ("BUS", "width"), "build": ("CONFIGURATION", "build"),
+}
 
 #: No burst on the memory bus crosses a multiple of this.
 PAGE_BYTES = 4096
@@ -143,6 +152,26 @@ class TpuConfig:
         """Bytes of a weight tile in memory: its rows, last first, in whole bus words; diagonal: one row."""
         rows = 1 if diagonal else self.matrix.arch.rows
         return -(-rows // self.weight_rows_per_beat) * self.weight_beats_per_row * self.bus_bytes
+
+    @property
+    def parameters(self) -> dict[str, object]:
+        """What a compiled program depends on: all but names, pipelining and mapping (:class:`.Impl`)."""
+        arch = self.matrix.arch
+        fields = dataclasses.asdict(arch) | {"format": arch.format.name} | self.describe()
+        return {name: value for name, value in fields.items() if name not in ("matrix", "name")}
+
+    @property
+    def build(self) -> int:
+        """CRC-32 of ``parameters`` as JSON with sorted keys."""
+        return zlib.crc32(json.dumps(self.parameters, sort_keys=True).encode())
+
+    @property
+    def identity(self) -> dict[str, int]:
+        """What the identification registers hold: parameters by name, as :data:`IDENTITY` places them."""
+        arch = self.matrix.arch
+        return {"rows": arch.rows, "cols": arch.cols, "buffer_size": self.buffer_size, "lanes": self.lanes,
+                "taps": arch.taps, "accumulator_depth": arch.accumulator_depth, "roundings": self.roundings,
+                "bus_bytes": self.bus_bytes, "build": self.build}
 
     def describe(self) -> dict[str, object]:
         """Plain-data form, as the JSON sidecar holds it."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from systolic import registers
 from systolic.errors import require
 from systolic.host import Link, LinkError
-from systolic.tpu_config import TpuConfig
+from systolic.tpu_config import IDENTITY, TpuConfig
 from systolic_sim.emulator import Emulator, EmulatorError
 
 __all__ = ["EmulatorLink", "open_emulator", "open_rtl"]
@@ -80,9 +80,9 @@ class EmulatorLink:
         self.emulator = Emulator(config, np.zeros(size, np.uint8), strict=strict)
         self.detail = ""
         self._values = {each.address: each.fields[0].reset or 0 for each in registers.registers()}
-        arch = config.matrix.arch
-        shape = registers.register("SHAPE")
-        self._set("SHAPE", arch.rows << shape.field("rows").low | arch.cols << shape.field("cols").low)
+        for name, value in config.identity.items():
+            register, field = IDENTITY[name]
+            self._set(register, self._get(register) | value << registers.register(register).field(field).low)
         self._show("idle")
 
     def _get(self, name: str) -> int:

@@ -15,7 +15,7 @@ import pytest
 from systolic import cli
 from systolic.commands import options
 from systolic.config import PRESETS, Arch, Impl
-from systolic.tpu_config import TPU_PRESETS
+from systolic.tpu_config import TPU_PRESETS, tpu_preset
 from systolic_sim.rtl import toolchain
 
 ROOT = pathlib.Path(__file__).parents[2]
@@ -368,3 +368,15 @@ def _failing(function):
     parser = cli._Parser()
     parser.set_defaults(run=function, parser=parser, verbose=False, quiet=False, json=None)
     return parser
+
+
+def test_probe(capsys, tmp_path):
+    """What a TPU is, and whose programs it executes; golden is none."""
+    assert cli.main(["probe", "--on", "emulator", "--tpu", "tpu_8x8", "--json", str(tmp_path / "probe.json")]) == 0
+    said = dict(re.findall(r"^(.+?) {2,}(\S+)$", capsys.readouterr().out, re.MULTILINE))
+    assert said["rows"] == said["cols"] == "8" and said["buffer_size"] == "65,536"
+    assert said["state"] == "idle" and said["programs for"] == "tpu_8x8"
+    assert json.loads((tmp_path / "probe.json").read_text()) == tpu_preset("tpu_8x8").identity | {
+        "state": "idle", "preset": "tpu_8x8"}
+    assert cli.main(["probe", "--on", "fpga"]) == 2
+    assert "target must be one of" in capsys.readouterr().err

@@ -18,7 +18,7 @@ def add(subparsers):
         description="Build the bitstreams of all boards, simulate them at the pins, and update the page: self-tests "
         "without and with a fault, TPUs with a network. Finished seeds are kept: an interrupted run resumes.")
     parser.add_argument("boards", nargs="*", metavar="BOARD", help="boards to build; leaves the page as it is (all)")
-    parser.add_argument("--design", choices=("self-test", "tpu"), default="self-test", help="what is on the boards "
+    parser.add_argument("--design", choices=("selftest", "tpu"), default="selftest", help="what is on the boards "
                         "(%(default)s)")
     parser.add_argument("--out", default="docs/boards.md", help="Markdown file to update (%(default)s)")
     parser.add_argument("--build", default="build/fpga", help="folder for bitstreams and reports (%(default)s)")
@@ -54,7 +54,8 @@ def _run_self_tests(args):
 
 def _run_tpus(args):
     from ..tpu.design import design, names  # only here, as above
-    from .tpu_boards import blocks, play
+    from ..tpu.play import play
+    from .tpu_boards import blocks
 
     results = []
     for target in [design(name) for name in args.boards or names()]:

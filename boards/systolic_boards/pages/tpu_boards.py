@@ -1,47 +1,6 @@
-"""``systolic boards --design tpu``: every board's TPU built, and a network run at its pins."""
+"""What ``systolic boards --design tpu`` puts on the page: every board's TPU, and how a network ran at its pins."""
 
-import dataclasses
-
-import numpy as np
-
-from systolic.compiler.frontends import read_model
-from systolic.compiler.lowering import compile_graph
-from systolic.compiler.match import Match
-from systolic.runtime.model import load
-from systolic_sim.demo import mnist, zoo
-from systolic_sim.runtimes import runtime
-
-__all__ = ["Played", "blocks", "play"]
-
-_CALIBRATION = 100
-
-
-@dataclasses.dataclass(frozen=True, kw_only=True)
-class Played:
-    """A picture through the network of the ONNX zoo, over the serial line at a board's pins, in simulation.
-
-    Parameters
-    ----------
-    wrong, total : int
-        Outputs that are not ONNX Runtime's, and how many there are.
-    cycles : int
-        Of the board's clock that the TPU took.
-    """
-
-    wrong: int
-    total: int
-    cycles: int
-
-
-def play(target):
-    """Run the network on a board's TPU: Played."""
-    train, test = mnist.load()
-    content, picture = zoo.quantised_model(train[:_CALIBRATION]), zoo.pictures(test[:1])
-    compiled = compile_graph(read_model(content), target.config, match=Match.ONNXRUNTIME)
-    model = load(compiled, on=f"board:{target.board.name}")
-    found, expected = model.run(picture), runtime(content, Match.ONNXRUNTIME)(picture)
-    return Played(wrong=int(np.count_nonzero(found != expected)), total=expected.size,
-                  cycles=sum(outcome.counters["cycles"] for outcome in model.outcomes))
+__all__ = ["blocks"]
 
 
 def blocks(results):
@@ -50,7 +9,7 @@ def blocks(results):
     Parameters
     ----------
     results : list of (TpuDesign, dict)
-        Each with its figures: those of :func:`.report.summary`, or ``error``; with ``played``.
+        Each with its figures: those of :func:`.report.summary`, or ``error``; with ``played``, a Played.
 
     Returns
     -------

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from .. import registers
 from ..compiler.image import Image, named
+from ..tpu_config import IDENTITY
 from .link import LinkError, Read, Read32, Request, Wait, Write, Write32
 from .outcome import HostError, Outcome, RegisterError, WaitError
 
@@ -76,13 +77,15 @@ def write_ones(name: str, *fields: str) -> Steps[None]:
     yield from write(name, _bits(name, fields))
 
 
-def identify() -> Steps[tuple[int, int]]:
-    """Rows and columns of the TPU's array; HostError if there is no TPU."""
+def identify() -> Steps[dict[str, int]]:
+    """What the TPU is: parameters by name, those of :attr:`.TpuConfig.identity`; HostError if there is no TPU."""
     found, expected = (yield from read("ID")), _identity()
     if found != expected:
         raise HostError(f"register ID must be {expected:#010x}, which is a TPU's, not {found:#010x}")
-    shape = yield from read_fields("SHAPE")
-    return shape["rows"], shape["cols"]
+    fields = {}
+    for name in dict.fromkeys(register for register, _ in IDENTITY.values()):
+        fields[name] = yield from read_fields(name)
+    return {name: fields[register][field] for name, (register, field) in IDENTITY.items()}
 
 
 def _identity() -> int:

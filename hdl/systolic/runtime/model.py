@@ -194,7 +194,7 @@ class LinkedModel:
     Raises
     ------
     HostError
-        If there is no TPU behind the link, or one of another shape.
+        If there is no TPU behind the link, or one with other parameters.
     """
 
     def __init__(self, compiled: CompiledModel, link: Link, *, limit: float | None = None) -> None:
@@ -203,11 +203,11 @@ class LinkedModel:
         if limit is None and link.unit == "cycles":
             limit = _CYCLES + _CYCLES_PER_MAC * compiled.image.macs
         self.driver = Driver(link, limit=limit)
-        arch, found = compiled.config.matrix.arch, self.driver.identify()
-        for name, expected, shape in zip(("rows", "cols"), (arch.rows, arch.cols), found, strict=True):
-            if shape != expected:
+        found = self.driver.identify()
+        for name, expected in compiled.config.identity.items():
+            if found[name] != expected:
                 raise HostError(f"{name} of the TPU must be {expected}, which {self.graph.name} is compiled for, not "
-                                f"{shape}")
+                                f"{found[name]}")
         self.reset()
 
     def reset(self) -> None:

@@ -188,15 +188,10 @@ def difference(built: TpuConfig, other: TpuConfig) -> Iterator[tuple[str, object
 
     Pipelining and mapping, :class:`.Impl`, and names are not among them.
     """
-    ours, theirs = (_flat(each) for each in (built, other))
+    ours, theirs = built.parameters, other.parameters
     for name, value in ours.items():
         if value != theirs[name]:
             yield name, value, theirs[name]
-
-
-def _flat(config: TpuConfig) -> dict[str, Any]:
-    data: dict[str, Any] = config.describe()
-    return {name: value for name, value in (data["matrix"]["arch"] | data).items() if name not in ("matrix", "name")}
 
 
 def require_same(built: TpuConfig, other: TpuConfig, what: str) -> None:

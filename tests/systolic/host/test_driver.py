@@ -11,7 +11,7 @@ from systolic.compiler import Builder
 from systolic.compiler.layout import Layout
 from systolic.host import AsyncDriver, Driver, HostError, LinkError, RegisterError, WaitError, steps
 from systolic.host.link import Wait
-from systolic.tpu_config import tpu_preset
+from systolic.tpu_config import IDENTITY, tpu_preset
 from systolic_sim.emulator import Emulator, EmulatorError
 
 TPU = tpu_preset("tpu_4x4")
@@ -33,7 +33,9 @@ class Tpu:
         self.memory, self.emulator = np.zeros(size, np.uint8), None
         self.values = {each.address: 0 for each in registers.registers()}
         self.values[registers.address("ID")] = registers.register("ID").field("value").reset
-        self.values[registers.address("SHAPE")] = 4 | 4 << 16
+        for name, value in tpu_preset("tpu_4x4").identity.items():
+            register, field = IDENTITY[name]
+            self.values[registers.address(register)] |= value << registers.register(register).field(field).low
         self.script, self.log, self.limits, self.silent, self.dead = script, [], [], (), False
 
     def at(self, name):
@@ -260,7 +262,7 @@ def test_interrupts_that_are_enabled(drive):
 def test_registers(drive):
     tpu = Tpu()
     driver = drive(tpu)
-    assert driver.identify() == (4, 4)
+    assert driver.identify() == tpu_preset("tpu_4x4").identity
     driver.write("WATCHDOG", 5)
     assert driver.read("WATCHDOG") == 5
     tpu.silent = (registers.address("WATCHDOG"),)

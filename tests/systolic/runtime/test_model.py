@@ -72,7 +72,7 @@ def test_inputs_that_do_not_fit(sample, x, message):
 
 def test_what_does_not_fit_a_compiled_model(sample):
     for options, message in (
-        ({"on": "fpga"}, "target must be one of golden, emulator, rtl.*, not 'fpga'"),
+        ({"on": "fpga"}, "target must be one of golden, board, emulator, rtl, serial, not 'fpga'"),
         ({"on": "emulator:5"}, "target must be emulator or emulator:strict, not 'emulator:5'"),
         ({"tpu": "tpu_8x8"}, "rows must be 4, for which sample is compiled, not 8 as in tpu_8x8: compile the model"),
         ({"tpu": "tpu_9"}, "tpu must be one of tpu_4x4"),
@@ -87,9 +87,17 @@ def test_what_does_not_fit_a_compiled_model(sample):
     runtime.load(sample.compiled, tpu=dataclasses.replace(config, matrix=unit, name="other"), match=Match.LITERT)
 
 
-def test_a_tpu_of_another_shape(sample):
-    link = EmulatorLink(tpu_preset("tpu_8x8"), sample.compiled.image.end)
-    with pytest.raises(HostError, match="rows of the TPU must be 4, which sample is compiled for, not 8"):
+@pytest.mark.parametrize("tpu, message", [
+    (tpu_preset("tpu_8x8"), "rows of the TPU must be 4, which sample is compiled for, not 8"),
+    (dataclasses.replace(tpu_preset("tpu_4x4"), buffer_size=4096), "buffer_size of the TPU must be 8192, .*, not 4096"),
+    (dataclasses.replace(tpu_preset("tpu_4x4"), lanes=1), "lanes of the TPU must be 2, .*, not 1"),
+    (dataclasses.replace(tpu_preset("tpu_4x4"), roundings=1), "roundings of the TPU must be 3, .*, not 1"),
+    (dataclasses.replace(tpu_preset("tpu_4x4"), burst_beats=4), "build of the TPU must be [0-9]+, .*, not [0-9]+"),
+])
+def test_another_tpu(sample, tpu, message):
+    """A program is refused by the first parameter that differs, whatever it is."""
+    link = EmulatorLink(tpu, sample.compiled.image.end)
+    with pytest.raises(HostError, match=message):
         runtime.LinkedModel(sample.compiled, link)
 
 

@@ -13,8 +13,9 @@ from systolic.host.serial import SerialLink
 from systolic.runtime.links import open_link
 from systolic.tpu_config import tpu_preset
 from systolic_boards.board import BoardError
-from systolic_boards.pages.tpu_boards import Played, blocks
+from systolic_boards.pages.tpu_boards import blocks
 from systolic_boards.tpu.design import design, names
+from systolic_boards.tpu.play import Played
 from systolic_boards.tpu.simulate import line
 from systolic_boards.tpu.units import UNITS
 
@@ -33,7 +34,7 @@ def test_a_program_at_the_pins():
     link = SerialLink(wire, baud=wire.baud, pause=wire.pause)
     assert wire.baud == 3_000_000 and wire.now() < 1e-3
     driver = Driver(link, limit=1.0)
-    assert driver.identify() == (4, 4)
+    assert driver.identify() == board.config.identity
     driver.load(image)
     x = np.random.default_rng(0).integers(-128, 128, (3, 5, 7), np.int8)
     driver.feed(image, x=x)
@@ -63,7 +64,7 @@ def test_bad_targets(tpu, size, argument, message):
 
 def test_table():
     """One row a board, with as many cells as its head; what failed says why."""
-    played = Played(wrong=0, total=10, cycles=90_000)
+    played = Played(wrong=0, total=10, digit=7, cycles=90_000)
     figures = {"resources": {name: {"used": 50, "available": 100} for name in ("LUT", "FF", "DSP", "BRAM")},
                "fmax_mhz": {"min": 40.1, "median": 41.2, "max": 43.3}, "bitstream_bytes": 104090, "played": played}
     board = design("ulx3s_12f")

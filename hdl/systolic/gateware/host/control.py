@@ -1,10 +1,11 @@
 """The registers that the host sees, behind an AXI4-Lite slave."""
 
-from amaranth.hdl import Cat, Const, Module, Signal
+from amaranth.hdl import Cat, Const, Module, Signal, Value
 from amaranth.lib import data
 from amaranth.lib.wiring import In, Out
 
 from ... import registers
+from ...tpu_config import IDENTITY
 from ..lib.axi import AxiLite
 from ..ports import HostPort
 from ..shared import Shared, place
@@ -58,8 +59,7 @@ class ControlRegisters(Shared):
     resets = True
 
     def __init__(self, config):
-        arch = config.matrix.arch
-        self.shape = {"rows": arch.rows, "cols": arch.cols}
+        self.identity = config.identity
         self.increments = _increments(config)
         super().__init__({
             "s_axi": In(AxiLite(registers.ADDRESS_WIDTH)), "interrupt": Out(1), "restart": Out(1),
@@ -136,14 +136,14 @@ class ControlRegisters(Shared):
             ("STATUS", "stopped"): sequencer.stopped, ("ERROR_CODE", "code"): sequencer.error_code,
             ("ERROR_CODE", "bus_dead"): sequencer.bus_dead, ("ERROR_INDEX", "index"): sequencer.error_index,
             ("DEBUG_TAG", "tag"): sequencer.debug_tag,
-        } | {("SHAPE", name): Const(value, 16) for name, value in self.shape.items()} | stored
+        } | {IDENTITY[name]: value for name, value in self.identity.items()} | stored
         shown = {}
         for each in registers.registers():
             if not each.name.endswith(("_LO", "_HI")):
                 value = Const(0, 32)
                 for field in each.fields:
                     bits = inside.get((each.name, field.name), Const(field.reset or 0, field.width))
-                    value |= bits << field.low
+                    value |= Value.cast(bits) << field.low
                 shown[each.address] = value[:32]
         return shown
 

@@ -82,7 +82,8 @@ def dut():
 
 def test_reset_values_and_what_can_be_written(simulate, dut):
     """Each field holds what is written to it if it can be written, and its reset value before."""
-    inside = {"SHAPE": 20 << 16 | 12, "STATUS": 1}
+    inside = {"SHAPE": 20 << 16 | 12, "STATUS": 1, "BUFFER": 65536, "UNITS": 3 << 16 | 10, "SUMS": 3 << 24 | 256,
+              "BUS": 8, "CONFIGURATION": tpu_preset("tpu_12x20").build}
 
     async def testbench(ctx):
         host = Host(ctx, dut.s_axi)
