@@ -14,7 +14,8 @@ from systolic_sim.programs.illegal import illegal_program
 from systolic_sim.programs.random import random_program
 from systolic_sim.rtl.tpu import TpuRtl
 
-__all__ = ["CheckError", "Comparison", "compare", "compare_any", "compare_hazard", "compare_illegal"]
+__all__ = ["CheckError", "Comparison", "compare", "compare_any", "compare_hazard", "compare_illegal", "same",
+           "same_bytes", "same_end"]
 
 #: Cycles after which an illegal program that waits for ever is stopped.
 _WATCHDOG = 3000
@@ -82,15 +83,15 @@ def compare(config, seed, *, rtl=None, length=20, latency=10, bytes_per_cycle=No
     where = f"{config.name}, seed {seed}, length {length}, latency {latency}, stalls {stalls}"
     if not outcome.halted:
         raise CheckError(f"{where}: {outcome.error} in a legal program")
-    _same_bytes(where, emulator.memory, memory)
+    same_bytes(where, emulator.memory, memory)
     expected = dict(emulator.counters)
     if timing and not stalls:
         expected |= predict(config, case.program, latency=latency, bytes_per_cycle=bytes_per_cycle).counters
-    _same(where, expected, outcome.counters)
-    _same(where, {"debug_tag": emulator.debug_tag, "interrupted": bool(emulator.interrupts)},
+    same(where, expected, outcome.counters)
+    same(where, {"debug_tag": emulator.debug_tag, "interrupted": bool(emulator.interrupts)},
           {"debug_tag": driver.read("DEBUG_TAG"), "interrupted": bool(outcome.interrupts)})
     states = sum(outcome.counters[name] for name in ("active", "weight_stall", "weight_shift", "non_matrix"))
-    _same(where, {"sum of the four states": states}, {"sum of the four states": outcome.counters["cycles"]})
+    same(where, {"sum of the four states": states}, {"sum of the four states": outcome.counters["cycles"]})
     return Comparison(instructions=outcome.counters["instructions"], bytes=memory.size,
                       cycles=outcome.counters["cycles"])
 
@@ -130,7 +131,7 @@ def compare_illegal(config, kind, seed, *, rtl=None, stalls=0.0):
         rtl.wait(case.ring_again)
         driver.ring()
     outcome = driver.finish()
-    _same_end(where, expected, outcome)
+    same_end(where, expected, outcome)
     driver.restart()
     _after_restart(config, rtl, seed, where)
     return Comparison(instructions=outcome.counters["instructions"], bytes=0, cycles=outcome.counters["cycles"],
@@ -176,14 +177,14 @@ def compare_any(config, case, *, rtl=None, where="", latency=10, stalls=0.0, see
     memory = case.memory.copy()
     rtl.connect(memory, latency=latency, stalls=stalls, seed=seed)
     outcome = Driver(rtl).run(case.address, len(case.program), watchdog=_WATCHDOG)
-    _same_end(where, expected, outcome)
+    same_end(where, expected, outcome)
     if expected is None:
-        _same_bytes(where, emulator.memory, memory)
-        _same(where, emulator.counters, outcome.counters)
+        same_bytes(where, emulator.memory, memory)
+        same(where, emulator.counters, outcome.counters)
     if timing and not stalls and (expected is None or outcome.error == isa.ErrorCode.WATCHDOG):
         predicted = _predicted(config, case, latency)
-        _same(where, {"end of the cycle model": predicted is not None}, {"end of the cycle model": outcome.halted})
-        _same(where, predicted or {}, outcome.counters)
+        same(where, {"end of the cycle model": predicted is not None}, {"end of the cycle model": outcome.halted})
+        same(where, predicted or {}, outcome.counters)
     return Comparison(instructions=outcome.counters["instructions"], bytes=0 if expected else memory.size,
                       cycles=outcome.counters["cycles"], error=outcome.error)
 
@@ -205,7 +206,7 @@ def _expected(config, case, where):
     try:
         emulator.run_at(case.address, case.length)
     except EmulatorError as error:
-        _same(where, {"emulator's error": case.error}, {"emulator's error": error.code})
+        same(where, {"emulator's error": case.error}, {"emulator's error": error.code})
         return error
     raise CheckError(f"{where}: the emulator finds nothing wrong")
 
@@ -219,11 +220,16 @@ def _after_restart(config, rtl, seed, where):
     outcome = Driver(rtl).run(legal.address, len(legal.program), watchdog=100_000)
     if not outcome.halted:
         raise CheckError(f"{where}: {outcome.error} after the restart")
-    _same_bytes(f"{where}, after the restart", emulator.memory, memory)
+    same_bytes(f"{where}, after the restart", emulator.memory, memory)
 
 
-def _same_end(where, expected, outcome):
-    """Halt if no error is expected, else one of those that are possible."""
+def same_end(where, expected, outcome):
+    """Check that a run ended in ``halt`` if no :class:`EmulatorError` is expected, else in one that it allows.
+
+    Raises
+    ------
+    CheckError
+    """
     found = None if outcome.halted else (outcome.error_code, outcome.error_index)
     possible = {None} if expected is None else expected.possible
     if found not in possible and (found is None or (found[0], None) not in possible):
@@ -237,14 +243,16 @@ def _end(error):
     return str(isa.ErrorCode(code)) + ("" if index is None else f" at {index}")
 
 
-def _same_bytes(where, expected, found):
+def same_bytes(where, expected, found):
+    """Check that two memories are equal; raises as :func:`same_end`."""
     wrong = np.flatnonzero(expected != found)
     if len(wrong):
         raise CheckError(f"{where}: {len(wrong)} bytes of memory differ, the first at {wrong[0]:#x}: "
                          f"{found[wrong[0]]} instead of {expected[wrong[0]]}")
 
 
-def _same(where, expected, found):
+def same(where, expected, found):
+    """Check that values are those that are expected, by name; raises as :func:`same_end`."""
     wrong = [f"{name} {found[name]} instead of {value}" for name, value in expected.items() if found[name] != value]
     if wrong:
         raise CheckError(f"{where}: {', '.join(wrong)}")

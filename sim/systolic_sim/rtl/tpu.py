@@ -29,7 +29,7 @@ from systolic_sim.rtl.verilate import shared_library
 if TYPE_CHECKING:  # Amaranth takes a while to import
     from systolic.verilog import Design
 
-__all__ = ["CHANNELS", "Fault", "TpuRtl"]
+__all__ = ["CHANNELS", "Fault", "State", "TpuRtl"]
 
 #: Channels of the memory bus, as they are named in ``stalls``.
 CHANNELS = ("ar", "r", "aw", "w", "b")
@@ -62,6 +62,26 @@ class Fault:
     writes: bool = True
 
 
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class State:
+    """A register or a memory.
+
+    Parameters
+    ----------
+    number : int
+        For :meth:`TpuRtl.flip`.
+    name : str
+        With the instances above it.
+    words, bits : int
+        Words, 1 for a register, and bits of each.
+    """
+
+    number: int
+    name: str
+    words: int
+    bits: int
+
+
 class _Fault(ctypes.Structure):
     _fields_ = [("first", ctypes.c_uint64), ("last", ctypes.c_uint64), ("response", ctypes.c_uint32),
                 ("kinds", ctypes.c_uint32)]
@@ -85,7 +105,7 @@ class TpuRtl:
     design : systolic.verilog.Design or None
         What it generates, if it is at hand.
     options
-        ``trace``, ``optimise``, ``cache`` and ``progress`` as for :class:`.rtl.Rtl`.
+        ``trace``, ``optimise``, ``cache`` and ``progress`` as for :class:`.rtl.Rtl`; ``state`` for :meth:`states`.
 
     Raises
     ------
@@ -232,6 +252,31 @@ class TpuRtl:
         """Bursts whose address is on offer or taken and that memory has not answered to the last beat."""
         return int(self._library.tpu_unanswered(self._model))
 
+    def states(self) -> list[State]:
+        """Registers and memories of a model that was compiled with ``state=True``; of any other, none."""
+        words, bits = ctypes.c_uint32(), ctypes.c_uint32()
+        found = []
+        for number in range(self._library.tpu_states(self._model)):
+            name = self._library.tpu_state(self._model, number, words, bits).decode()
+            found.append(State(number=number, name=name, words=words.value, bits=bits.value))
+        return found
+
+    def flip(self, state: State, word: int, bit: int) -> None:
+        """Invert a bit of a register or memory between two cycles.
+
+        Raises
+        ------
+        ValueError
+            If it has no such word or bit.
+        """
+        if not (0 <= word < state.words and 0 <= bit < state.bits):
+            raise ValueError(f"{state.name} has {state.words} words of {state.bits} bits, not word {word}, bit {bit}")
+        self._library.tpu_flip(self._model, state.number, word, bit)
+
+    def run(self, cycles: int) -> None:
+        """Run so many cycles, fewer if the interrupt line rises."""
+        self._library.tpu_run(self._model, cycles)
+
     @contextlib.contextmanager
     def trace(self, path: str | os.PathLike[str]) -> Iterator[None]:
         """Record a waveform (VCD) within a ``with`` block.
@@ -264,7 +309,9 @@ def _load(path: str | os.PathLike[str]) -> ctypes.CDLL:
         ("unanswered", ctypes.c_uint64, model), ("bus_bytes", ctypes.c_uint),
         ("write", ctypes.c_int, model, *[ctypes.c_uint32] * 4),
         ("read", ctypes.c_int, model, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32), ctypes.c_uint32),
-        ("complaint", ctypes.c_char_p, model), ("trace", ctypes.c_int, model, ctypes.c_char_p),
+        ("complaint", ctypes.c_char_p, model), ("states", ctypes.c_uint64, model),
+        ("state", ctypes.c_char_p, model, ctypes.c_uint64, *[ctypes.POINTER(ctypes.c_uint32)] * 2),
+        ("flip", None, model, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32), ("trace", ctypes.c_int, model, ctypes.c_char_p),
     ):
         function = getattr(library, f"tpu_{name}")
         function.restype, function.argtypes = result, arguments

@@ -5,8 +5,14 @@
 #include <cstdio>
 #include <cstring>
 #include <deque>
+#include <string>
+#include <vector>
 
 #include "Vtop.h"
+#if STATE
+#include "verilated_sym_props.h"
+#include "verilated_syms.h"
+#endif
 #if VM_TRACE
 #include "verilated_vcd_c.h"
 #endif
@@ -41,6 +47,13 @@ struct Burst {
     unsigned beats;
 };
 
+// A register, or a memory of several words.
+struct State {
+    std::string name;
+    uint8_t *bytes;
+    unsigned words, bits, stride;
+};
+
 struct Model {
     VerilatedContext context;
     Vtop top{&context};
@@ -59,13 +72,27 @@ struct Model {
     bool held[2] = {};
     uint8_t held_data[BUS_BYTES + 17];
     bool held_write = false;
+    std::vector<State> states;
 #if VM_TRACE
     VerilatedVcdC vcd;
+#endif
     Model() {
+#if VM_TRACE
         context.traceEverOn(true);
         top.trace(&vcd, 99);
-    }
 #endif
+#if STATE
+        for (const auto &scope : *context.scopeNameMap()) {
+            if (!scope.second->varsp()) continue;
+            for (const auto &variable : *scope.second->varsp()) {
+                const VerilatedVar &found = variable.second;
+                const unsigned words = found.udims() ? found.elements(1) : 1;
+                states.push_back({std::string(scope.second->name()) + "." + variable.first, (uint8_t *)found.datap(),
+                                  words, found.entBits(), unsigned(found.totalSize() / words)});
+            }
+        }
+#endif
+    }
 };
 
 template <typename... T> void complain(Model &model, const char *format, T... values) {
@@ -336,6 +363,23 @@ uint64_t tpu_unanswered(const Model *model) {
 
 // What the master did against the rules of AXI, first of all; empty if nothing.
 const char *tpu_complaint(const Model *model) { return model->complaint; }
+
+// Registers and memories, if the model was built with them in sight.
+uint64_t tpu_states(const Model *model) { return model->states.size(); }
+
+// Name of one, and its words and bits a word.
+const char *tpu_state(const Model *model, uint64_t number, uint32_t *words, uint32_t *bits) {
+    const State &state = model->states[number];
+    *words = state.words;
+    *bits = state.bits;
+    return state.name.c_str();
+}
+
+// Inverts one bit between two clock edges.
+void tpu_flip(Model *model, uint64_t number, uint32_t word, uint32_t bit) {
+    const State &state = model->states[number];
+    state.bytes[uint64_t(word) * state.stride + bit / 8] ^= 1 << bit % 8;
+}
 
 // Starts a waveform, or with a null pointer ends it. Returns whether that worked.
 int tpu_trace(Model *model, const char *path) {

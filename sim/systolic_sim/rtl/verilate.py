@@ -10,6 +10,7 @@ import functools
 import importlib.resources
 import os
 import pathlib
+import re
 import tempfile
 from collections.abc import Callable, Sequence
 
@@ -26,10 +27,14 @@ _COMPILER_FLAGS = ("-fPIC", "-fvisibility=hidden", "-fno-gnu-unique")
 _RUNTIME = ("verilated", "verilated_threads")
 _TIMING = ("-std=gnu++20", "-fcoroutines", "-UVM_TIMING", "-DVM_TIMING=1")
 
+# Only registers and memories are declared as reg, one to a line.
+_MODULE_OR_REG = re.compile(r"^(?:module (\w+)|  reg (?:\[[0-9:]+\] )?(\w+)\b)", re.MULTILINE)
+
 
 def shared_library(verilog: str, top: str, streams_h: str = "", *, harness: str = "harness.cpp", trace: bool = False,
-                   timing: bool = False, optimise: bool = False, cache: str | os.PathLike[str] | None = None,
-                   progress: Callable[[int, int], object] | None = None) -> pathlib.Path:
+                   timing: bool = False, state: bool = False, optimise: bool = False,
+                   cache: str | os.PathLike[str] | None = None, progress: Callable[[int, int], object] | None = None,
+                   ) -> pathlib.Path:
     """Path of the library of a module and the harness, compiled unless the cache has it.
 
     Parameters
@@ -46,6 +51,8 @@ def shared_library(verilog: str, top: str, streams_h: str = "", *, harness: str 
         With the code for waveforms.
     timing : bool
         With delays, for a module that has a clock of its own.
+    state : bool
+        With registers and memories where the harness can see and change them, which halves the speed.
     optimise : bool
         Twice the time to compile for up to a tenth more speed.
     cache : path or None
@@ -61,8 +68,9 @@ def shared_library(verilog: str, top: str, streams_h: str = "", *, harness: str 
     driver = importlib.resources.files("systolic_sim.rtl").joinpath(harness).read_text()
     runtime = (*_RUNTIME, *["verilated_vcd_c"] * trace, *["verilated_timing"] * timing)
     runtime_flags = (*_COMPILER_FLAGS, f"-DVM_TRACE={int(trace)}", f"-DVM_TRACE_VCD={int(trace)}", *_TIMING * timing)
-    flags = (*runtime_flags, "-O2" if optimise else "-O1")
-    verilator = (*_VERILATOR_FLAGS, "--timing" if timing else "--no-timing", *["--trace-vcd"] * trace)
+    flags = (*runtime_flags, *["-DSTATE=1"] * state, "-O2" if optimise else "-O1")
+    verilator = (*_VERILATOR_FLAGS, "--timing" if timing else "--no-timing", *["--trace-vcd"] * trace,
+                 *["--vpi", "state.vlt"] * state)
     key = toolchain.content_hash(verilog, top, streams_h, driver, *verilator, *flags)
     cache = pathlib.Path(cache or toolchain.cache_folder()).resolve()
     cache.mkdir(parents=True, exist_ok=True)
@@ -73,11 +81,22 @@ def shared_library(verilog: str, top: str, streams_h: str = "", *, harness: str 
     # Next to its place in the cache, so that the move there is atomic: whoever comes first, all is well.
     with bar as report, tempfile.TemporaryDirectory(dir=cache, prefix="build-") as name:
         folder = pathlib.Path(name)
-        for name, text in ((f"{top}.v", verilog), ("streams.h", streams_h), ("harness.cpp", driver)):
+        for name, text in ((f"{top}.v", verilog), ("streams.h", streams_h), ("harness.cpp", driver),
+                           ("state.vlt", _visible(verilog))):
             (folder / name).write_text(text)
         _build(folder, top, verilator, flags, cache, report, (runtime, (*runtime_flags, "-O2")))
         os.replace(folder / "model.so", library)
     return library
+
+
+def _visible(verilog: str) -> str:
+    """What tells Verilator to keep every register and memory."""
+    lines, module = ["`verilator_config"], ""
+    for found, register in _MODULE_OR_REG.findall(verilog):
+        module = found or module
+        if register:
+            lines.append(f'public_flat_rw -module "{module}" -var "{register}"')
+    return "\n".join(lines) + "\n"
 
 
 def _build(folder: pathlib.Path, top: str, verilator: Sequence[str], flags: Sequence[str], cache: pathlib.Path,
