@@ -4,12 +4,15 @@ import re
 
 from systolic_sim.rtl.toolchain import ToolError
 
-__all__ = ["GuardError", "check_cells", "check_clocks", "check_fit", "check_log", "claim"]
+__all__ = ["REFUTED", "GuardError", "check_cells", "check_clocks", "check_fit", "check_log", "claim"]
 
 
 class GuardError(ToolError):
     """The tools were content, the result is not: the message says what is wrong."""
 
+
+#: What abc9 says if what it mapped is not what it was given. Yosys goes on.
+REFUTED = "Networks are NOT EQUIVALENT"
 
 # What synthesis says about a netlist that does something else than the description.
 _SUSPICIOUS = (
@@ -17,6 +20,7 @@ _SUSPICIOUS = (
     (r"multiple conflicting drivers", "a wire has more than one driver"),
     (r"Latch inferred for signal", "a latch was inferred"),
     (r"found logic loop", "there is a combinational loop"),
+    (REFUTED, "technology mapping changed the logic"),
 )
 
 

@@ -3,6 +3,7 @@
 import argparse
 import json
 import xml.etree.ElementTree
+import zipfile
 
 import pytest
 
@@ -10,7 +11,7 @@ from systolic.config import Arch, Config, Impl
 from systolic.tpu_config import tpu_preset
 from systolic_boards import command
 from systolic_boards.devices import device
-from systolic_boards.flow import flow, parts, paths, placement, report, store, synthesis, tools
+from systolic_boards.flow import flow, guards, parts, paths, placement, report, store, synthesis, tools
 from systolic_boards.flow.guards import GuardError
 from systolic_boards.flow.parts import TPU_PARTS, Part
 from systolic_boards.flow.progress import Progress
@@ -45,6 +46,26 @@ def build(tmp_path):
 
 def forbidden(*arguments, **options):
     raise AssertionError("ran although its result is in the cache, or must not be wanted")
+
+
+
+def test_mapping_that_changes_logic_is_done_again(tmp_path):
+    """Comparisons in carry chains of a scoreboard: mapped as usual, registers lose their results."""
+    ecp5 = device("ecp5-85f")
+    part = TPU_PARTS["scoreboard"](ecp5.implement(tpu_preset("tpu_4x4")))
+    found = synthesis.synthesise(part, ecp5, alone=False, cache=tmp_path)
+    logs = list(tmp_path.glob("fpga/*.zip"))
+    assert len(logs) == 2 and "Networks are equivalent" in found.log
+    with pytest.raises(GuardError, match="technology mapping changed the logic"):
+        for path in logs:
+            guards.check_log(zipfile.ZipFile(path).read("synthesis.log").decode())
+    cells = json.loads(found.netlist)["modules"][part.top]["cells"]
+    for name, cell in cells.items():
+        if cell["type"] == "CCU2C" and name.endswith("_less_16"):
+            result = cell["connections"]["S0"]
+            users = {each["type"] for each in cells.values()
+                     if each is not cell and result in each["connections"].values()}
+            assert users == {"TRELLIS_FF", "LUT4"}, name
 
 
 @needs_placer

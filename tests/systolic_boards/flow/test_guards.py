@@ -13,6 +13,7 @@ from systolic_boards.flow.guards import GuardError
     ("Warning: multiple conflicting drivers for t.\\x [0]:", "more than one driver"),
     ("ERROR: Latch inferred for signal `\\t.\\q' from process", "a latch was inferred"),
     ("Warning: found logic loop in module t:", "combinational loop"),
+    ("ABC: Networks are NOT EQUIVALENT.  Time =     0.00 sec", "technology mapping changed the logic"),
 ])
 def test_suspicious_logs(line, meaning):
     with pytest.raises(GuardError, match=meaning) as error:
