@@ -148,8 +148,8 @@ def _script(part, device, sources, alone, options):
     ]) + "\n"
 
 
-# What abc9 does by default but for its last step, &mfs: that step may change the logic beside carry chains, which abc9's
-# own comparison then finds, in the log alone.
+# What abc9 does by default but for its last step, &mfs: that may lose logic beside carry chains, which abc9's own
+# comparison then says, in the log alone.
 _CAREFUL = "scratchpad -set abc9.script +&scorr;&sweep;&dc2;&dch,-f,-r;&ps;&if,{W},{D},{R},-v"
 
 

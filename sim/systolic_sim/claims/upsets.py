@@ -16,9 +16,10 @@ from systolic_sim.programs.random import random_program
 from systolic_sim.rtl.matrix_unit import RtlError
 from systolic_sim.rtl.tpu import TpuRtl
 
-__all__ = ["OUTCOMES", "Upsets", "memory_of", "resets", "scramble", "unknown_state", "upsets"]
+__all__ = ["OUTCOMES", "Upsets", "memory_of", "resets", "restart_at", "scramble", "unknown_state", "upsets"]
 
-_MEMORIES = {"unified buffer": ".bytes", "accumulators": ".sums", "weight FIFO": ".weight_fifo.queue.storage_0.memory"}
+_MEMORIES = {"unified buffer": ".bytes", "accumulators": ".sums",
+             "weight FIFO": ".weight_fifo.queue.storage_0.memory"}
 
 #: What becomes of a flipped bit: nothing; an error of the program; the watchdog; a host that waits for ever, or a broken
 #: rule of the bus; ``halt`` and wrong bytes.
@@ -126,8 +127,8 @@ def _flips(job):
 
 def upsets(track, count=4000, name="tpu_4x4"):
     """Single bits, flipped at random times."""
-    design, each, groups = verilog.generate(tpu_preset(name)), 20, 5
-    jobs = [[name, seed, each] for seed in range(-(-count // (each * groups)))]
+    design, each = verilog.generate(tpu_preset(name)), 20
+    jobs = [[name, seed, each] for seed in range(-(-count // (each * (len(_MEMORIES) + 2))))]
     total = collections.defaultdict(collections.Counter)
     for found in track(run_all(_flips, jobs, design.verilog), f"upsets, {name}", len(jobs)):
         for group, outcomes in found.items():
@@ -137,7 +138,7 @@ def upsets(track, count=4000, name="tpu_4x4"):
     done = sum(sum(found.values()) for found in total.values())
     return Table(
         title="Upsets", rows=rows, holds=done >= count,
-        claim=f"{count:,} single bits of {name} are flipped at random times of random programs; after every run a reset, "
+        claim=f"{count:,} single bits of {name} are flipped at random times of random programs; after each a reset, "
               "and the next program is exact. Masked: halt and right bytes; detected: an error; watchdog: no progress; "
               "hang: no interrupt, or a broken rule of the bus; silent: halt and wrong bytes",
         columns=("bits of", "upsets", *(f"{outcome} %" for outcome in OUTCOMES)))
@@ -163,8 +164,8 @@ def unknown_state(track, seeds=40, presets=("tpu_4x4", "tpu_8x8")):
         rows.append((name, f"{bits:,}", str(seeds), f"{sum(cycles):,}", "0"))
     return Table(
         title="Unknown state", rows=rows, holds=seeds >= 20,
-        claim="with every bit of registers and memories random, one cycle of reset suffices: a random program leaves the "
-              "emulator's bytes, and every counter is the same as from a clean start",
+        claim="with every bit of registers and memories random, one cycle of reset suffices: a random program leaves "
+              "the emulator's bytes, and every counter is the same as from a clean start",
         columns=("TPU", "bits", "random states", "cycles", "different runs"))
 
 
@@ -177,11 +178,11 @@ def _reset_at(job):
         case.start()
         case.rtl.run(cycle)
         case.whole(f"after a reset in cycle {cycle}")
-        _restart_at(case, cycle)
+        restart_at(case, cycle)
     return case.cycles
 
 
-def _restart_at(case, cycle):
+def restart_at(case, cycle):
     """Memory falls silent in that cycle and the watchdog stops the program, or it ends; after a restart all is well."""
     case.rtl.reset()
     memory = case.case.memory.copy()
@@ -210,6 +211,6 @@ def resets(track, name="tpu_4x4", programs=3):
     return Table(
         title="Resets and restarts", rows=rows, holds=len(rows) == programs,
         claim=f"{name}, reset for one cycle in each cycle of a program and 20 beyond, runs the same program exactly: "
-              "bytes and counters. So it does, in bytes, after a restart, with memory silent from that cycle until the "
-              "watchdog stopped the program",
+              "bytes and counters. So it does, in bytes, after a restart, with memory silent from that cycle until "
+              "the watchdog stopped the program",
         columns=("program", "cycles", "resets", "restarts", "different runs"))

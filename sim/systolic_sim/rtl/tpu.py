@@ -311,7 +311,8 @@ def _load(path: str | os.PathLike[str]) -> ctypes.CDLL:
         ("read", ctypes.c_int, model, ctypes.c_uint32, ctypes.POINTER(ctypes.c_uint32), ctypes.c_uint32),
         ("complaint", ctypes.c_char_p, model), ("states", ctypes.c_uint64, model),
         ("state", ctypes.c_char_p, model, ctypes.c_uint64, *[ctypes.POINTER(ctypes.c_uint32)] * 2),
-        ("flip", None, model, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32), ("trace", ctypes.c_int, model, ctypes.c_char_p),
+        ("flip", None, model, ctypes.c_uint64, ctypes.c_uint32, ctypes.c_uint32),
+        ("trace", ctypes.c_int, model, ctypes.c_char_p),
     ):
         function = getattr(library, f"tpu_{name}")
         function.restype, function.argtypes = result, arguments
