@@ -21,8 +21,8 @@ __all__ = ["OUTCOMES", "Upsets", "memory_of", "resets", "restart_at", "scramble"
 _MEMORIES = {"unified buffer": ".bytes", "accumulators": ".sums",
              "weight FIFO": ".weight_fifo.queue.storage_0.memory"}
 
-#: What becomes of a flipped bit: nothing; an error of the program; the watchdog; a host that waits for ever, or a broken
-#: rule of the bus; ``halt`` and wrong bytes.
+#: What becomes of a flipped bit: nothing; an error of the program; the watchdog; a host that waits for ever, or a
+#: broken rule of the bus; ``halt`` and wrong bytes.
 OUTCOMES = ("masked", "detected", "watchdog", "hang", "silent")
 
 
