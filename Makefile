@@ -1,5 +1,5 @@
 # One-line aliases; the logic is in Python. CONFIG=<preset>, TPU=<TPU preset>, BOARD=<board>, OUT=<folder>, ARGS=<more options>.
-.PHONY: run test verilog sim fpga bench bench-tpu bench-models bench-trust bench-boards bench-fpga lint clean
+.PHONY: run test verilog sim fpga bench bench-tpu bench-models bench-trust bench-netlists bench-boards bench-fpga lint clean
 CONFIG ?= int8_8x8
 # A board has a matrix unit of its own, unless CONFIG is given.
 UNIT = $(if $(and $(BOARD),$(filter file,$(origin CONFIG))),,--config $(CONFIG))
@@ -16,6 +16,7 @@ bench: .venv/ready ; $(SYSTOLIC) report --out docs/results.md $(ARGS)
 bench-tpu: .venv/ready ; $(SYSTOLIC) report --tpu --out docs/tpu_results.md $(ARGS)
 bench-models: .venv/ready ; $(SYSTOLIC) report --models --out docs/model_results.md $(ARGS)
 bench-trust: .venv/ready ; $(SYSTOLIC) report --trust --out docs/trust_results.md $(ARGS)
+bench-netlists: .venv/ready ; $(SYSTOLIC) netlists --out docs/netlists.md $(ARGS)
 lint: .venv/ready ; .venv/bin/ruff check . && .venv/bin/mypy
 clean: ; rm -rf .venv build
 

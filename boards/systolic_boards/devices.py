@@ -69,6 +69,8 @@ class Family:
         Cell types (regular expressions) that the data sheet does not promise above a frequency in MHz.
     untimed : tuple of str
         Cell types (regular expressions) whose paths the placer does not time.
+    cells : str
+        Yosys's library of its cells for simulation, and options to read it with.
     implementation : dict of str to int or str
         Parameters of :class:`systolic.config.Impl` that suit its blocks, for a TPU of which none is given.
     """
@@ -89,6 +91,7 @@ class Family:
     weights: dict
     limits: dict = dataclasses.field(default_factory=dict)
     untimed: tuple = ()
+    cells: str = ""
     implementation: dict = dataclasses.field(default_factory=dict)
 
     def count(self, cells):
@@ -181,6 +184,7 @@ _ECP5 = Family(
     weights={"LUT": (("LUT4", 1), ("CCU2C", 2), ("TRELLIS_DPR16X4", 6)), "FF": (("TRELLIS_FF", 1),),
              "DSP": (("MULT18X18D", 1),), "BRAM": (("DP16KD|PDPW16KD", 1),)},
     limits={"MULT18X18D": 225.0, "DP16KD|PDPW16KD": 272.0}, untimed=("ALU54B",),
+    cells="-D NO_INCLUDES +/lattice/cells_sim_ecp5.v",
     implementation={"multiplier": "ecp5_dsp", "product_stages": 2, "gate_stages": 1, "adder_stages": 2,
                     "memory": "ecp5_block", "memory_stages": 3})
 
@@ -195,6 +199,7 @@ _ICE40 = Family(
     packing=("{chip}", "{bitstream}"), bitstream="bin",
     weights={"LUT": (("SB_LUT4", 1),), "FF": (("SB_DFF.*", 1),), "DSP": (("SB_MAC16", 1),),
              "BRAM": (("SB_RAM40_4K.*", 1),)},
+    cells="-D NO_ICE40_DEFAULT_ASSIGNMENTS +/ice40/cells_sim.v",
     limits={"SB_MAC16": 50.0, "SB_RAM40_4K.*": 150.0, "SB_DFF.*": 185.0})
 
 # Limits: iCE40 LP/HX family data sheet, register-to-register performance and clock network of HX devices.

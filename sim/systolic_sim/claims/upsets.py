@@ -183,16 +183,17 @@ def _reset_at(job):
 
 
 def restart_at(case, cycle):
-    """Memory falls silent in that cycle and the watchdog stops the program, or it ends; after a restart all is well."""
+    """Memory falls silent in that cycle. If the watchdog stops the program, all is well after a restart."""
     case.rtl.reset()
     memory = case.case.memory.copy()
     case.rtl.connect(memory, silent={"r": cycle})
     driver = Driver(case.rtl)
     outcome = driver.run(case.case.address, len(case.case.program), watchdog=300)
+    if outcome.halted:
+        return
     case.rtl.connect(memory)  # answers from now on
     case.rtl.run(300)
-    if not outcome.halted:
-        driver.restart()
+    driver.restart()
     driver, memory = case.start()
     outcome = driver.finish()
     where = f"{case.where}, after a restart in cycle {cycle}"

@@ -5,7 +5,7 @@ import pytest
 
 from systolic.isa import ErrorCode
 from systolic.tpu_config import tpu_preset
-from systolic_sim.claims import kept, upsets
+from systolic_sim.claims import kept, oracles, upsets
 from systolic_sim.claims.check import CheckError
 from systolic_sim.claims.soak import Soak
 from systolic_sim.claims.upsets import OUTCOMES, Upsets, memory_of, scramble
@@ -75,6 +75,17 @@ def test_a_flipped_bit_of_the_buffer_arrives_in_memory(case):
     state = states(case, "unified buffer")[0]
     outcomes = {case.upset(state, word, 0, case.cycles // 2) for word in range(0, state.words, 8)}
     assert outcomes <= {"masked", "silent"}
+
+
+def test_bf16_oracles(monkeypatch):
+    """All three agree with the golden model; one that flushes subnormals does not."""
+    operands = oracles.structured(1, 3000)
+    assert oracles.wrong(*operands) == dict.fromkeys(oracles.ORACLES, 0) | {"vectors": 3000}
+    assert len(set(oracles.special().tolist())) == 200
+    exact = oracles.ORACLES["exact integers"]()
+    monkeypatch.setitem(oracles.ORACLES, "exact integers", lambda: lambda *given: (
+        0 if exact(*given) >> 23 & 0xFF == 0 else exact(*given)))
+    assert 0 < oracles.wrong(*operands)["exact integers"] < 3000
 
 
 def square(job):
