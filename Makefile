@@ -1,5 +1,5 @@
 # One-line aliases; the logic is in Python. CONFIG=<preset>, TPU=<TPU preset>, BOARD=<board>, OUT=<folder>, ARGS=<more options>.
-.PHONY: run test verilog sim fpga bench bench-tpu bench-models bench-trust bench-netlists bench-boards bench-fpga lint clean
+.PHONY: run test verilog sim prove fpga bench bench-tpu bench-models bench-trust bench-netlists bench-boards bench-fpga lint clean
 CONFIG ?= int8_8x8
 # A board has a matrix unit of its own, unless CONFIG is given.
 UNIT = $(if $(and $(BOARD),$(filter file,$(origin CONFIG))),,--config $(CONFIG))
@@ -9,9 +9,11 @@ run: .venv/ready ; $(SYSTOLIC) demo $(ARGS)
 test: .venv/ready ; .venv/bin/python -m pytest $(ARGS)
 verilog: .venv/ready ; $(SYSTOLIC) generate $(if $(TPU),--tpu $(TPU),--config $(CONFIG)) $(ARGS)
 sim: .venv/ready ; $(SYSTOLIC) sim $(ARGS)
+prove: .venv/ready ; $(SYSTOLIC) prove --out docs/proofs.md $(ARGS)
 fpga: .venv/fpga ; $(SYSTOLIC) fpga $(if $(BOARD),--board $(BOARD)) $(UNIT) $(ARGS)
 bench-boards: .venv/fpga ; $(SYSTOLIC) boards $(ARGS) && $(SYSTOLIC) boards --design tpu $(ARGS)
-bench-fpga: .venv/fpga ; $(SYSTOLIC) fpga-table $(ARGS)
+bench-prove: .venv/ready ; $(SYSTOLIC) prove --out docs/proofs.md $(ARGS)
+fpga: .venv/fpga ; $(SYSTOLIC) fpga-table $(ARGS)
 bench: .venv/ready ; $(SYSTOLIC) report --out docs/results.md $(ARGS)
 bench-tpu: .venv/ready ; $(SYSTOLIC) report --tpu --out docs/tpu_results.md $(ARGS)
 bench-models: .venv/ready ; $(SYSTOLIC) report --models --out docs/model_results.md $(ARGS)
