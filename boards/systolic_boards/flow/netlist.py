@@ -47,7 +47,7 @@ def verilog(synthesis, family, top):
     script = "\n".join([
         "read_json netlist.json", "delete =A:blackbox", "delete =A:whitebox",
         f"read_verilog {family.cells}", "techmap -map luts.v", f"hierarchy -top {top}", "proc", "flatten",
-        "opt_expr", "opt_clean -purge", "rename -hide", "rename -enumerate -pattern _%",
+        "setundef -zero", "opt_expr", "opt_clean -purge", "rename -hide", "rename -enumerate -pattern _%",
         "write_verilog -noattr netlist.v",
     ]) + "\n"
     with tempfile.TemporaryDirectory(prefix="systolic-") as name:
