@@ -47,7 +47,7 @@ def verilog(synthesis, family, top):
     script = "\n".join([
         "read_json netlist.json", "delete =A:blackbox", "delete =A:whitebox",
         f"read_verilog {family.cells}", "techmap -map luts.v", f"hierarchy -top {top}", "proc", "flatten",
-        "setundef -zero", "opt_expr", "opt_clean -purge", "rename -hide", "rename -enumerate -pattern _%",
+        "opt_expr", "opt_clean -purge", "rename -hide", "rename -enumerate -pattern _%",
         "write_verilog -noattr netlist.v",
     ]) + "\n"
     with tempfile.TemporaryDirectory(prefix="systolic-") as name:
@@ -56,5 +56,7 @@ def verilog(synthesis, family, top):
             (folder / file).write_text(text)
         tools.run(tools.YOSYS, ["script.ys", "netlist.log"], folder)
         text = (folder / "netlist.v").read_text()
+    # What nobody looks at, such as the data of a write that is not enabled.
+    text = re.sub(r"(?<='[hb])[0-9a-fx]+", lambda digits: digits[0].replace("x", "0"), text)
     # Of memories that begin with zeros, as those of the models do.
     return re.sub(r" +\.INITVAL_\w+\(320'h0+\),?\n", "", text)

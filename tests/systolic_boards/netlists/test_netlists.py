@@ -6,7 +6,7 @@ import pytest
 
 from systolic.config import Arch, Config, Impl
 from systolic_boards.flow import netlist
-from systolic_boards.pages import netlists
+from systolic_boards.netlists import command
 from systolic_sim.claims.check import CheckError
 from systolic_sim.rtl.matrix_unit import RtlError
 
@@ -18,7 +18,7 @@ def unit(multiplier):
 
 @pytest.mark.parametrize("multiplier, device, blocks", [("ecp5_dsp", "ecp5-85f", 4), ("ice40_dsp", "ice40-up5k", 2)])
 def test_netlist_of_a_matrix_unit(multiplier, device, blocks):
-    cells, programs, results = netlists.check(unit(multiplier), device, programs=6)
+    cells, programs, results = command.check(unit(multiplier), device, programs=6)
     assert cells["DSP"] == blocks and cells["LUT"] > 200 and cells["FF"] > 300
     assert programs == 6 and results > 40
 
@@ -32,4 +32,4 @@ def test_a_wrong_cell_is_found(monkeypatch):
     correct = netlist.verilog
     monkeypatch.setattr(netlist, "verilog", wrong)
     with pytest.raises((CheckError, RtlError)):
-        netlists.check(unit("ecp5_dsp"), "ecp5-85f", programs=3)
+        command.check(unit("ecp5_dsp"), "ecp5-85f", programs=3)

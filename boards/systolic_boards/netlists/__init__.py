@@ -1,0 +1,1 @@
+"""Netlists in place of their designs: what synthesis makes of them, simulated."""
