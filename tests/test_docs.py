@@ -115,3 +115,17 @@ def test_the_recipe_for_drivers_works():
     rtl.reset()
     rtl.connect(memory)
     run(0, 2)
+
+
+def test_the_makefile_has_each_target_once_and_declares_it():
+    lines = (ROOT / "Makefile").read_text().splitlines()
+    targets = [line.split(":")[0] for line in lines if re.match(r"[a-z-]+:", line)]
+    declared = next(line for line in lines if line.startswith(".PHONY:")).split()[1:]
+    assert sorted(targets) == sorted(declared)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_commands_in_pages_exist(page):
+    targets = set(re.findall(r"^([a-z./-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
+    for name in re.findall(r"(?:`|^ {4}|\n)make (\S+?)[`\s,)]", page.read_text()):
+        assert name in targets, name
