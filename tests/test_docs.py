@@ -127,5 +127,5 @@ def test_the_makefile_has_each_target_once_and_declares_it():
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_make_commands_in_pages_exist(page):
     targets = set(re.findall(r"^([a-z./-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
-    for name in re.findall(r"(?:`|^ {4}|\n)make (\S+?)[`\s,)]", page.read_text()):
+    for name in re.findall(r"(?:`|^ *)make (\S+?)[`\s,)]", page.read_text(), re.MULTILINE):
         assert name in targets, name
