@@ -116,14 +116,15 @@ class Steps(Shared):
             others.strides.eq(Cat(add.other_y_stride, add.other_x_stride, group)),
         ]
         for walk in walks:
-            m.d.comb += [walk.load.eq(self.load), walk.step.eq(loops.step), walk.onward.eq(loops.onward)]
+            m.d.comb += [walk.load.eq(self.load), walk.step.eq(loops.step), walk.onward.eq(loops.onward),
+                         walk.count.eq(loops.count)]
         return walks
 
     def _step(self, m, loops):
         """What the step does, one cycle later and two."""
         valid = Signal()
         layout = data.StructLayout({"valid": 1, "reads": 1, "kept": 1, "other": 1, "final": 1, "last": 1,
-                                    "in_place": 1, "count": loops.count.shape()})
+                                    "count": loops.count.shape()})
         made, step = Signal(layout), Signal(layout)
         m.d.comb += [
             valid.eq(self.run & ~self.failed & (~self.take | self.sums)),
@@ -132,8 +133,7 @@ class Steps(Shared):
             self.ends.eq(loops.step & loops.last),
         ]
         m.d.sync += [
-            made.valid.eq(valid), made.count.eq(loops.count), made.last.eq(loops.last),
-            made.in_place.eq(self.command.in_place), made.kept.eq(self.kept),
+            made.valid.eq(valid), made.count.eq(loops.count), made.last.eq(loops.last), made.kept.eq(self.kept),
             made.reads.eq(self.pool | (self.add & ~self.phase[2])), made.other.eq(self.add & self.phase[1]),
             made.final.eq(Mux(self.add, self.phase[2], self.activate | loops.whole)), step.eq(made),
         ]
@@ -141,27 +141,27 @@ class Steps(Shared):
 
     def _check(self, m, made, step, outputs, inputs, others):
         good, bad = Signal(), Signal()
-        checked = Signal(data.StructLayout({"step": step.shape(), "outside": 1, "overlap": 1,
+        checked = Signal(data.StructLayout({"step": step.shape(), "outside": 1, "before_end": 1,
                                             "place": self.config.address_width}))
-        # Of the output before. An instruction that works in place has read nothing yet from there on.
+        # Of the output before. An instruction that works in place has read nothing yet from there on; of others, 0.
         end = Signal(self.config.address_width, reset_less=True)
         m.d.sync += [
             checked.step.eq(step), checked.place.eq(outputs.address),
             checked.outside.eq((step.reads & Mux(step.other, others.outside, inputs.outside))
                                | (step.final & outputs.outside)),
-            checked.overlap.eq(step.final & step.in_place & (outputs.offset < end)),
+            checked.before_end.eq(outputs.offset < end),
             self.address.eq(Mux(step.other, others.address, inputs.address)),
         ]
         with m.If(self.load):
             m.d.sync += end.eq(0)
-        with m.Elif(step.valid & step.final):
+        with m.Elif(step.valid & step.final & self.command.in_place):
             m.d.sync += end.eq(outputs.offset + step.count)
         m.d.comb += [
-            bad.eq(checked.outside | checked.overlap), good.eq(checked.step.valid & ~self.failed),
+            bad.eq(checked.outside | (checked.step.final & checked.before_end)),
+            good.eq(checked.step.valid & ~self.failed),
             self.request.eq(good & checked.step.reads & ~checked.step.kept & ~checked.outside),
             self.busy.eq(made.valid | step.valid | checked.step.valid | self.token),
         ]
-        m.d.comb += [walk.count.eq(made.count) for walk in (outputs, inputs, others)]
         m.d.sync += [
             self.token.eq(good & (checked.step.final | checked.outside)), self.failed.eq(self.failed | (good & bad)),
             self.place.address.eq(checked.place), self.place.count.eq(checked.step.count),

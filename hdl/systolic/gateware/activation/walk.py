@@ -104,7 +104,7 @@ class RegionWalk(Shared):
     step, onward : In
         Go on in this cycle, and the loop that does.
     count : In
-        Bytes to be accessed at the address, one cycle after the step.
+        Bytes to be accessed there, in the cycle of the step.
     address : Out
         Of where the loops are in a cycle, two cycles later.
     offset, outside : Out
@@ -141,9 +141,9 @@ class RegionWalk(Shared):
                 m.d.sync += place.eq(offset)
         room = Signal(signed(self.width + 1), reset_less=True)
         m.d.sync += [
-            self.offset.eq(begun[-1]), room.eq(self.size - self.count), self.address.eq(self.base + begun[-1]),
+            room.eq(self.size - self.count), self.outside.eq(begun[-1] > room), self.offset.eq(begun[-1]),
+            self.address.eq(self.base + begun[-1]),
         ]
-        m.d.comb += self.outside.eq(self.offset > room)
         return m
 
 
