@@ -35,8 +35,9 @@ def refill(page, blocks):
     """
     for name, text in blocks.items():
         begin, end = f"<!-- {name} -->", f"<!-- /{name} -->"
-        pattern = re.compile(f"({begin}\n?).*?(\n?{end})", re.DOTALL)
+        # A block of no lines has one newline between its markers.
+        pattern = re.compile(f"({begin})(\n?).*?\n?({end})", re.DOTALL)
         if len(pattern.findall(page)) != 1:
             raise UserError(f"the page must have one block {begin} ... {end}, not {len(pattern.findall(page))}")
-        page = pattern.sub(lambda match, text=text: match[1] + text.rstrip("\n") + match[2], page)
+        page = pattern.sub(lambda match, text=text: match[1] + match[2] + text.rstrip("\n") + match[2] + match[3], page)
     return page

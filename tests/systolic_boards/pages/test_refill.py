@@ -17,6 +17,13 @@ def test_refills():
     assert refill(page, {"tools": "old 1.0", "table": "| old |"}) == PAGE
 
 
+def test_an_empty_block_is_filled_and_emptied():
+    page = "<!-- table -->\n<!-- /table -->\n"
+    filled = refill(page, {"table": "| a |\n"})
+    assert filled == "<!-- table -->\n| a |\n<!-- /table -->\n"
+    assert refill(refill(filled, {"table": ""}), {"table": "| a |"}) == filled
+
+
 @pytest.mark.parametrize("page, count", [("# Title", 0), (PAGE + PAGE, 2), ("<!-- tools --> <!-- /table -->", 0)])
 def test_needs_its_markers(page, count):
     with pytest.raises(UserError, match=f"must have one block <!-- tools --> ... <!-- /tools -->, not {count}"):
