@@ -1,20 +1,21 @@
 """The registers of a TPU: read from registers.rdl, the one place that describes them.
 
 Gateware and driver take addresses and bits from :func:`registers`; ``systolic registers`` writes the C header, the
-Python constants and the page docs/registers.md.
+Python constants, the CMSIS-SVD description and the page docs/registers.md.
 """
 
 import dataclasses
 import functools
 import importlib.resources
 import tempfile
+import xml.etree.ElementTree as xml
 from pathlib import Path
 from typing import Any
 
 from .errors import UserError
 
 __all__ = ["ADDRESS_WIDTH", "Field", "Register", "address", "constants", "counters", "document", "header", "register",
-           "registers"]
+           "registers", "svd"]
 
 #: Bits of a register's address.
 ADDRESS_WIDTH = 8
@@ -167,3 +168,47 @@ def header() -> str:
         path = Path(folder, "tpu_registers.h")
         CHeaderExporter().export(_top(), str(path), reuse_typedefs=False)
         return path.read_text()
+
+
+# CMSIS-SVD's words for what software does with a field: its access, and what a write of ones does.
+_SVD_ACCESS = {"read": ("read-only", None), "read, write": ("read-write", None),
+               "read, write 1 to clear": ("read-write", "oneToClear"), "write 1": ("write-only", None)}
+
+
+def svd(base: int = 0) -> str:
+    """CMSIS-SVD 1.3 description of a device with nothing but a TPU in it, for debuggers and for svd2rust.
+
+    Parameters
+    ----------
+    base : int
+        Address of the TPU's registers.
+
+    Source: the schema of Open-CMSIS-Pack, CMSIS-SVD.xsd, whose order of elements it keeps.
+    """
+    device = xml.Element("device", {"schemaVersion": "1.3"})
+    _texts(device, name="TPU", version="1.0", description="A TPU alone.", addressUnitBits=8, width=32)
+    peripheral = xml.SubElement(xml.SubElement(device, "peripherals"), "peripheral")
+    _texts(peripheral, name="TPU", version="1.0", description="Registers of a TPU.", baseAddress=f"{base:#010x}")
+    _texts(xml.SubElement(peripheral, "addressBlock"), offset="0x0", size=f"{1 << ADDRESS_WIDTH:#x}", usage="registers")
+    within = xml.SubElement(peripheral, "registers")
+    for each in registers():
+        element = xml.SubElement(within, "register")
+        known = [field for field in each.fields if field.reset is not None]
+        _texts(element, name=each.name, description=each.doc, addressOffset=f"{each.address:#04x}", size=32,
+               resetValue=f"{sum((field.reset or 0) << field.low for field in known):#010x}",
+               resetMask=f"{sum(field.mask for field in known):#010x}")
+        fields = xml.SubElement(element, "fields")
+        for field in each.fields:
+            access, write = _SVD_ACCESS[field.access]
+            part = xml.SubElement(fields, "field")
+            _texts(part, name=field.name.upper(), description=field.doc, bitOffset=field.low, bitWidth=field.width,
+                   access=access)
+            if write:
+                _texts(part, modifiedWriteValues=write)
+    xml.indent(device)
+    return xml.tostring(device, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _texts(parent: xml.Element, **texts: object) -> None:
+    for name, text in texts.items():
+        xml.SubElement(parent, name).text = str(text)

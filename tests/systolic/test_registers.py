@@ -2,6 +2,7 @@
 
 import subprocess
 import types
+import xml.etree.ElementTree as xml
 from pathlib import Path
 
 import pytest
@@ -46,7 +47,7 @@ def test_unknown_names():
 def test_files(tmp_path, capsys):
     """C header and Python constants say what the map says; the page is the one in docs/."""
     assert main(["registers", "--out", str(tmp_path)]) == 0
-    assert len(capsys.readouterr().out.splitlines()) == 3
+    assert len(capsys.readouterr().out.splitlines()) == 4
     assert (tmp_path / "registers.md").read_text() == registers.document()
     module = types.ModuleType("tpu_registers")
     exec((tmp_path / "tpu_registers.py").read_text(), module.__dict__)
@@ -54,6 +55,37 @@ def test_files(tmp_path, capsys):
         assert getattr(module, each.name) == each.address
         for field in each.fields:
             assert getattr(module, f"{each.name}__{field.name.upper()}") == field.mask
+
+
+def test_svd_says_what_the_map_says(tmp_path):
+    """A stranger's reader of the file finds every address, bit, access and reset."""
+    assert main(["registers", "--out", str(tmp_path), "--base", "0x40000000"]) == 0
+    device = xml.parse(tmp_path / "tpu.svd").getroot()
+    assert int(device.findtext(".//baseAddress"), 0) == 0x40000000
+    assert int(device.findtext(".//addressBlock/size"), 0) == 1 << registers.ADDRESS_WIDTH
+    found = {each.findtext("name"): each for each in device.iter("register")}
+    assert list(found) == [each.name for each in registers.registers()]
+    for each in registers.registers():
+        element = found[each.name]
+        assert int(element.findtext("addressOffset"), 0) == each.address
+        fields = {(field.findtext("name"), int(field.findtext("bitOffset")), int(field.findtext("bitWidth")))
+                  for field in element.iter("field")}
+        assert fields == {(field.name.upper(), field.low, field.width) for field in each.fields}
+        mask, value = (int(element.findtext(name), 0) for name in ("resetMask", "resetValue"))
+        for field in each.fields:
+            assert mask & field.mask == (0 if field.reset is None else field.mask)
+            assert (value & field.mask) >> field.low == (field.reset or 0)
+    clear = {each.findtext("name") for each in found["INTERRUPT_STATUS"].iter("field")
+             if each.findtext("modifiedWriteValues") == "oneToClear"}
+    assert clear == {"PROGRAM", "HALT", "ERROR"}
+    assert {each.findtext("access") for each in found["CONTROL"].iter("field")} == {"write-only"}
+
+
+@pytest.mark.parametrize("base", ["2", "-4", "0x100000000", "here"])
+def test_svd_refuses_a_base_that_is_none(base, capsys):
+    with pytest.raises(SystemExit):
+        main(["registers", f"--base={base}"])
+    assert f"must be a multiple of 4 from 0 to 0xfffffffc, not {base}" in capsys.readouterr().err
 
 
 def test_header_compiles(tmp_path):
