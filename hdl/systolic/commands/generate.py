@@ -20,6 +20,7 @@ def add(subparsers):
     parser.add_argument("--clock", type=int, default=50_000_000, metavar="HZ",
                         help="with --serial: frequency of its clock (%(default)s)")
     parser.add_argument("--baud", type=int, default=BAUD, help="with --serial: bits a second (%(default)s)")
+    parser.add_argument("--fusesoc", action="store_true", help="write a FuseSoC core file as well")
     parser.add_argument("--out", default="build/verilog", help="folder to write to (%(default)s)")
     parser.set_defaults(run=_generate)
 
@@ -32,6 +33,6 @@ def _generate(args):
         raise UserError("--serial needs a TPU: name it with --tpu")
     design = (verilog.generate_serial(tpu, memory_size=args.memory_size, clock=args.clock, baud=args.baud)
               if args.serial else verilog.generate(tpu or config_from(args)))
-    for path in verilog.write(design, args.out):
+    for path in verilog.write(design, args.out, fusesoc=args.fusesoc):
         print(path)
     return 0
