@@ -193,10 +193,9 @@ def svd(base: int = 0) -> str:
     within = xml.SubElement(peripheral, "registers")
     for each in registers():
         element = xml.SubElement(within, "register")
-        known = [field for field in each.fields if field.reset is not None]
         _texts(element, name=each.name, description=each.doc, addressOffset=f"{each.address:#04x}", size=32,
-               resetValue=f"{sum((field.reset or 0) << field.low for field in known):#010x}",
-               resetMask=f"{sum(field.mask for field in known):#010x}")
+               resetValue=f"{sum((field.reset or 0) << field.low for field in each.fields):#010x}",
+               resetMask=f"{sum(field.mask for field in each.fields if field.reset is not None):#010x}")
         fields = xml.SubElement(element, "fields")
         for field in each.fields:
             access, write = _SVD_ACCESS[field.access]

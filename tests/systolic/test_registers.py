@@ -58,7 +58,7 @@ def test_files(tmp_path, capsys):
 
 
 def test_svd_says_what_the_map_says(tmp_path):
-    """A stranger's reader of the file finds every address, bit, access and reset."""
+    """A stranger's reader of the file finds every address, bit and reset, and what is special in access."""
     assert main(["registers", "--out", str(tmp_path), "--base", "0x40000000"]) == 0
     device = xml.parse(tmp_path / "tpu.svd").getroot()
     assert int(device.findtext(".//baseAddress"), 0) == 0x40000000
